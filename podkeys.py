@@ -1,0 +1,84 @@
+"""The `podkeys` command: joins the packages' command groups, loads each only when it is called, maps exit codes."""
+
+import importlib
+import sys
+import traceback
+from importlib.metadata import version
+
+import click
+
+EXIT_USAGE = 64
+EXIT_BUG = 70
+
+GROUPS = {
+    "certs": ("certs.cli", "Show and verify certificates and SVIDs"),
+    "policies": ("policies.cli", "Role files to Vault policies: new, generate, plan, apply"),
+    "webhook": ("webhook.cli", "Serve the admission webhook, or try its decision offline"),
+}
+
+
+class LazyGroups(click.Group):
+    """`podkeys certs show` shouldn't pay for Flask: a group's module is imported when the group is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(GROUPS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in GROUPS:
+            return None
+        group: click.Command = importlib.import_module(GROUPS[cmd_name][0]).group
+        return group
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(GROUPS.items())])
+
+
+@click.group(cls=LazyGroups, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("podkeys"), prog_name="podkeys")
+def cli() -> None:
+    r"""Secrets, SSL certificates and identity keys for every pod, scoped by reviewed policies.
+
+    \b
+    Examples:
+      podkeys policies new payments > roles/payments.yaml
+      podkeys policies generate --clusters clusters --roles roles --out generated
+      podkeys policies plan --cluster eu-nl-prod-a
+      podkeys webhook inject -f pod.yaml --catalog generated/eu-nl-prod-a/catalog --cluster generated/eu-nl-prod-a/cluster.json
+      podkeys certs show /var/run/podkeys/certs/serving
+
+    \b
+    Exit codes: 0 yes, 1 no (refused, stale, findings), 2 changes (plan, diff), 64 usage,
+    69 server unreachable, 70 bug.
+    """
+
+
+def main() -> None:
+    """Run the command. Click's own usage errors exit with 64: its 2 would read as "changes"."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(141)
+    except Exception as error:  # noqa: BLE001 - the last resort: say it is a bug, without any value
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        click.echo(
+            f"podkeys: bug: {type(error).__name__} at {place.filename}:{place.lineno}; please report it",
+            err=True,
+        )
+        sys.exit(EXIT_BUG)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

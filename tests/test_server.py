@@ -1,0 +1,7 @@
+from demo import openbao
+from demo.mounts import Mounts
+
+
+def test_server_is_unsealed(bao: openbao.Server, mounts: Mounts) -> None:
+    assert bao.call("GET", "sys/health")["sealed"] is False
+    assert bao.call("GET", f"{mounts.serving}/issuers?list=true")["data"]["keys"]
