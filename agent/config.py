@@ -171,7 +171,7 @@ def parse(text: str) -> AgentConfig:
         certificates=tuple(_certificate(item) for item in _items(top, "certificates")),
         on_change=_on_change(_take(top, "onChange", dict)) if "onChange" in top else None,
     )
-    used = {item.source for item in (*config.files, *config.env)}
+    used = {item.source for item in config.files} | {item.source for item in config.env}
     if not used <= set(config.reads):
         raise ConfigError(
             f"files or env use {', '.join(sorted(used - set(config.reads)))}, which is not under reads"
@@ -237,7 +237,10 @@ def _read(item: Mapping[str, Any]) -> Read:
 
 def _file(item: Mapping[str, Any]) -> File:
     return File(
-        *(_take(item, name, str) for name in ("path", "from", "format", "mode")),
+        path=_take(item, "path", str),
+        source=_take(item, "from", str),
+        format=_take(item, "format", str),
+        mode=_take(item, "mode", str),
         key=_take(item, "key", str) if "key" in item else "",
         template=_take(item, "template", str) if "template" in item else "",
     )
