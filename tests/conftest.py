@@ -1,5 +1,6 @@
 """Fixtures that every package's tests share: the real server, with mounts of its own for each test."""
 
+import os
 import uuid
 from collections.abc import Iterator
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from demo import mounts as demo_mounts
-from demo import openbao
+from demo import openbao, redis
 from demo.service_accounts import Issuer
 
 settings.register_profile("podkeys", deadline=None, derandomize=True)
@@ -31,3 +32,16 @@ def mounts(bao: openbao.Server) -> Iterator[demo_mounts.Mounts]:
     demo_mounts.create(bao, names)
     yield names
     demo_mounts.remove(bao, names)
+
+
+@pytest.fixture
+def database(bao: openbao.Server) -> Iterator[str]:
+    """The API path of short-lived accounts of a real Redis, such as database-1f/creds/orders."""
+    if not redis.available():
+        reason = "no redis-server on PATH, and database leases need one (Debian: apt install redis-server)"
+        if os.environ.get("PODKEYS_TESTS") == "all":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    mount = f"database-{uuid.uuid4().hex[:8]}"
+    with redis.database(bao, mount, "orders"):
+        yield f"{mount}/creds/orders"
