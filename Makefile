@@ -21,7 +21,7 @@ $(READY): requirements-dev.lock pyproject.toml
 	@touch $@
 
 demo: $(READY) ## from a role file to a running program with its secret, certificate and identity
-	@$(BIN)/python demo/demo.py
+	@$(BIN)/python -m demo
 
 test: $(READY) ## all tests, against a real OpenBao
 	@$(BIN)/python -m coverage erase
