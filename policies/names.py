@@ -9,6 +9,7 @@ import re
 MAX_LABEL = 50  # leaves room for three labels and dots in one name of at most 253 characters
 RESERVED_NAMES = frozenset({"all", "identity"})
 PREFIX = "podkeys"
+MARK = "# podkeys.dev/v1 generated"  # a policy is ours only if its first line starts with this
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
 
