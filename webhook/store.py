@@ -1,0 +1,171 @@
+"""The catalog on disk: read whole or not at all, and the last good one kept while the files are wrong."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from policies.catalog import (
+    MANIFEST,
+    CatalogError,
+    Cluster,
+    Manifest,
+    NamespaceCatalog,
+    digest,
+    parse_cluster,
+    parse_manifest,
+    parse_namespace,
+)
+from webhook.config import LoadedCatalog
+
+MAX_FILE_BYTES = 64 * 1024 * 1024  # far above any generated file; a wrong path must not fill the memory
+
+Signature = tuple[tuple[str, int, int, int], ...]
+
+
+def load(catalog_dir: Path, cluster_file: Path) -> LoadedCatalog:
+    """Read `manifest.json`, the files that it lists and `cluster.json`.
+
+    Raises CatalogError, with the file's name first, where one of them is missing, is not what the manifest says,
+    belongs to another cluster, or stands in the folder without being listed.
+    """
+    cluster = _cluster(cluster_file)
+    path = catalog_dir / MANIFEST
+    content = _read(path)
+    try:
+        manifest = parse_manifest(content)
+    except CatalogError as error:
+        raise CatalogError(f"{path}: {error}") from None
+    _check_cluster(path, manifest.cluster, cluster.name)
+    _check_listed(catalog_dir, cluster_file, manifest)
+    found = [
+        _namespace(catalog_dir / name, expected, cluster.name)
+        for name, expected in sorted(manifest.files.items())
+    ]
+    return LoadedCatalog(cluster, {item.namespace: item for item in found}, digest(content))
+
+
+def _cluster(path: Path) -> Cluster:
+    content = _read(path)
+    try:
+        return parse_cluster(content)
+    except CatalogError as error:
+        raise CatalogError(f"{path}: {error}") from None
+
+
+def _check_listed(catalog_dir: Path, cluster_file: Path, manifest: Manifest) -> None:
+    """Every name is a plain one of this folder, and no further JSON file stands there."""
+    path = catalog_dir / MANIFEST
+    for name in manifest.files:
+        if Path(name).name != name or not name.endswith(".json") or name == MANIFEST:
+            raise CatalogError(f"{path}: got the file name {name!r}, expected NAMESPACE.json")
+    present = {item.name for item in catalog_dir.glob("*.json") if not _same(item, cluster_file)}
+    unlisted = sorted(present - set(manifest.files) - {MANIFEST})
+    if unlisted:
+        raise CatalogError(
+            f"{path}: does not list {', '.join(unlisted)}; deploy the folder whole, as it was generated"
+        )
+
+
+def _namespace(path: Path, expected: str, cluster: str) -> NamespaceCatalog:
+    content = _read(path)
+    if digest(content) != expected:
+        raise CatalogError(
+            f"{path}: got SHA-256 {digest(content)}, expected {expected} as {MANIFEST} says; "
+            "deploy the folder whole, as it was generated"
+        )
+    try:
+        found = parse_namespace(content)
+    except CatalogError as error:
+        raise CatalogError(f"{path}: {error}") from None
+    _check_cluster(path, found.cluster, cluster)
+    if f"{found.namespace}.json" != path.name:
+        raise CatalogError(f"{path}: got namespace {found.namespace!r}, expected {path.stem!r}")
+    return found
+
+
+def _check_cluster(path: Path, got: str, expected: str) -> None:
+    if got != expected:
+        raise CatalogError(
+            f"{path}: got cluster {got!r}, expected {expected!r} as the cluster file says; "
+            "give --catalog and --cluster of the same cluster"
+        )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise CatalogError(f"{path}: got no such file, expected what `podkeys policies generate` writes")
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise CatalogError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise CatalogError(f"{path}: got more than {MAX_FILE_BYTES} bytes")
+    return content
+
+
+def _same(first: Path, second: Path) -> bool:
+    try:
+        return first.samefile(second)
+    except OSError:
+        return False
+
+
+def signature(catalog_dir: Path, cluster_file: Path) -> Signature:
+    """What changes when any file does: a ConfigMap volume swaps its `..data`, so inodes change at once."""
+    return tuple(_stat(path) for path in (catalog_dir, cluster_file, *sorted(catalog_dir.glob("*.json"))))
+
+
+def _stat(path: Path) -> tuple[str, int, int, int]:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, for every file at every poll
+    except OSError:
+        return (path.name, 0, 0, 0)
+    return (path.name, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is served and how the last look at the files went. Times are seconds since the epoch, 0 for never.
+
+    `succeeded_at` is when the files were last found to be what is served; `error` is empty when they are.
+    """
+
+    catalog: LoadedCatalog | None = None
+    loaded_at: float = 0
+    succeeded_at: float = 0
+    error: str = "not read yet"
+    seen: Signature = ()
+
+
+class Store:
+    """`state` is replaced whole, so any thread may read it; `refresh` is called by one thread at a time."""
+
+    def __init__(self, catalog_dir: Path, cluster_file: Path, clock: Callable[[], float] = time.time) -> None:
+        self.state = State()
+        self._folder, self._cluster_file, self._clock = catalog_dir, cluster_file, clock
+
+    @property
+    def catalog(self) -> LoadedCatalog | None:
+        return self.state.catalog
+
+    def refresh(self) -> State:
+        """Look at the files, and load them if they changed or were wrong the last time. Raises nothing.
+
+        The signature is taken before reading, so a swap in the middle is seen by the next call.
+        """
+        before = self.state
+        seen = signature(self._folder, self._cluster_file)
+        now = self._clock()
+        if seen == before.seen and not before.error:
+            self.state = replace(before, succeeded_at=now)
+            return self.state
+        try:
+            catalog = load(self._folder, self._cluster_file)
+        except CatalogError as error:
+            self.state = replace(before, error=str(error), seen=seen)
+        else:
+            self.state = State(catalog, now, now, "", seen)
+        return self.state
