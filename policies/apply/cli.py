@@ -1,0 +1,137 @@
+"""`podkeys policies plan` and `podkeys policies apply`."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from policies.apply import plan as planning
+from policies.apply import run, show, tree
+from policies.apply.errors import ApplyError, TokenError
+from policies.apply.protections import lacking
+from policies.apply.server import Server, connect
+from policies.apply.state import Desired
+
+EXIT_YES = 0
+EXIT_NO = 1
+EXIT_CHANGES = 2
+TOKEN_VARIABLES = ("BAO_TOKEN", "VAULT_TOKEN")  # the order of OpenBao's own command
+
+
+def _options(command: Callable[..., int]) -> Callable[..., int]:
+    for option in reversed(
+        (
+            click.option(
+                "--cluster", required=True, metavar="NAME", help="The cluster's folder in the tree."
+            ),
+            click.option(
+                "--generated",
+                type=click.Path(path_type=Path, file_okay=False),
+                default=Path("generated"),
+                show_default=True,
+                help="The tree that `podkeys policies generate` writes.",
+            ),
+            click.option(
+                "--prune", is_flag=True, help="Delete what is ours on the server and no longer in the tree."
+            ),
+            click.option(
+                "--token-file",
+                type=click.Path(path_type=Path, dir_okay=False),
+                help="Holds the server token; else BAO_TOKEN, else VAULT_TOKEN. ~/.vault-token is not read.",
+            ),
+            click.option("--address", default="", metavar="URL", help="Another address than cluster.json's."),
+            click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_options
+def plan(*, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - click's own, passed on whole
+    """Show what apply would change, without changing anything.
+
+    Exit codes: 0 no changes, 2 changes, 1 refused (a conflict, a permission, a bad tree), 69 no answer from the server.
+    """
+    with _planned(**options) as (server, desired, decided):
+        lacks = lacking(server.product, desired)
+    if as_json:
+        _print_json(show.plan_json(decided, lacks))
+    else:
+        click.echo(show.plan_text(decided, lacks))
+    if decided.conflicts:
+        return EXIT_NO
+    return EXIT_CHANGES if decided.changes else EXIT_YES
+
+
+@click.command()
+@_options
+def apply(*, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - click's own, passed on whole
+    """Write the tree's policies and roles to the server, read each back and compare.
+
+    Policies first, login roles last. A second run changes nothing; after a failure the next one goes on.
+    Nothing is deleted without --prune, and never what is not ours.
+
+    Exit codes: 0 done, 1 refused (also in part, by a conflict), 69 no answer from the server.
+    """
+    with _planned(**options) as (server, desired, decided):
+        lacks = lacking(server.product, desired)
+        for change in run.execute(decided, server):
+            if not as_json:
+                click.echo(show.done_line(change))
+    if as_json:
+        _print_json(show.plan_json(decided, lacks))
+    else:
+        click.echo(show.applied_text(decided, lacks))
+    return EXIT_NO if decided.conflicts else EXIT_YES
+
+
+@contextmanager
+def _planned(
+    *, cluster: str, generated: Path, prune: bool, token_file: Path | None, address: str
+) -> Iterator[tuple[Server, Desired, planning.Plan]]:
+    """The session, the tree, and the plan; an ApplyError from within is printed and becomes its exit code."""
+    try:
+        desired = tree.read(generated, cluster)
+        with connect(desired.cluster, read_token(token_file, os.environ), address) as server:
+            current = run.read_current(server, desired, _progress("Reading"))
+            yield server, desired, planning.decide(desired, current, prune=prune)
+    except ApplyError as error:
+        click.echo(f"Error: {error}", err=True)
+        raise click.exceptions.Exit(error.exit_code) from error
+
+
+def read_token(file: Path | None, environment: Mapping[str, str]) -> str:
+    """The token from the file, else from the environment. Raises TokenError; nothing else is looked at."""
+    if file is not None:
+        try:
+            return file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise TokenError(f"--token-file {file}: can't be read: {error}") from None
+    for variable in TOKEN_VARIABLES:
+        if token := environment.get(variable, "").strip():
+            return token
+    raise TokenError(
+        "no token; set BAO_TOKEN or VAULT_TOKEN, or give --token-file FILE (docs/apply.md says which policy it needs)"
+    )
+
+
+def _progress(what: str) -> Callable[[Sequence[str]], Iterable[str]]:
+    """A bar on standard error where that is a terminal."""
+    if not sys.stderr.isatty():
+        return iter
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and for terminals alone
+    from rich.progress import track  # noqa: PLC0415
+
+    return partial(track, description=what, transient=True, console=Console(stderr=True))
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))

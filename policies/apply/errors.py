@@ -1,0 +1,45 @@
+"""Why plan or apply could not do what was asked. Each message says what was got, expected, and what to do."""
+
+
+class ApplyError(Exception):
+    """`exit_code` is what the command ends with: 1 refused, 69 no answer from the server."""
+
+    exit_code = 1
+
+
+class TreeError(ApplyError):
+    """The generated tree is not what the generator writes."""
+
+
+class TokenError(ApplyError):
+    """There is no token, or what is given can't be one. The message never holds it."""
+
+
+class RefusedError(ApplyError):
+    """The server answered, and the answer is no."""
+
+
+class InvalidError(RefusedError):
+    """The server calls the request wrong (400)."""
+
+
+class UnreachableError(ApplyError):
+    """No answer, or one that says "not now": network, TLS, sealed, rate limit, 5xx."""
+
+    exit_code = 69
+
+
+class ConcurrentChangeError(ApplyError):
+    """Somebody else wrote a policy between our reading and our writing."""
+
+
+class DroppedError(ApplyError):
+    """What the server keeps is not what was written."""
+
+
+class StoppedError(ApplyError):
+    """A change failed; those before it are done. `exit_code` is the cause's."""
+
+    def __init__(self, message: str, cause: ApplyError) -> None:
+        super().__init__(message)
+        self.exit_code = cause.exit_code

@@ -1,0 +1,138 @@
+"""What should be and what is → an ordered list of changes. Pure."""
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from policies.apply.compare import differences
+from policies.apply.state import Current, Desired, Item, Kind, Stored, owner, places
+from policies.catalog import Cluster
+
+Action = Literal["create", "update", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """`item` is None for a delete, `stored` for a create."""
+
+    action: Action
+    kind: Kind
+    path: str
+    item: Item | None
+    stored: Stored | None
+
+    @property
+    def fields(self) -> dict[str, tuple[Any, Any]]:
+        """Field → (wanted, got) of an update."""
+        return differences(self.item.fields, self.stored.fields) if self.item and self.stored else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Something of somebody else stands where `file` wants to write; nothing of its service role is written."""
+
+    path: str
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`changes` are in the order of writing. `kept`: ours, no longer in the tree, not to be deleted.
+
+    `foreign`: named like ours, but no policy with our mark owns them. `blocked`: not written because
+    something else of the same service role is in conflict.
+    """
+
+    cluster: Cluster
+    changes: tuple[Change, ...]
+    conflicts: tuple[Conflict, ...]
+    blocked: tuple[str, ...]
+    kept: tuple[str, ...]
+    foreign: tuple[str, ...]
+    unchanged: int
+
+
+def decide(desired: Desired, current: Current, *, prune: bool = False) -> Plan:
+    """Compare the tree with the server. With `prune`, what is ours and no longer in the tree is deleted."""
+    conflicts = {path: found for path, item in desired.items.items() if (found := _conflict(item, current))}
+    closed = {desired.items[path].owner for path in conflicts}
+    free = {path: item for path, item in desired.items.items() if item.owner not in closed}
+    writes = [change for path, item in free.items() if (change := _write(item, current.get(path)))]
+    stale, foreign = _leftovers(desired, current, closed)
+    rank = {place.listing: number for number, place in enumerate(places(desired.cluster))}
+
+    def order(change: Change) -> tuple[int, str]:
+        return rank[_listing(change.path)], change.path
+
+    return Plan(
+        cluster=desired.cluster,
+        changes=(*sorted(writes, key=order), *(sorted(stale, key=order, reverse=True) if prune else ())),
+        conflicts=tuple(conflicts[path] for path in sorted(conflicts)),
+        blocked=tuple(sorted(desired.items.keys() - free.keys() - conflicts.keys())),
+        kept=() if prune else tuple(sorted(change.path for change in stale)),
+        foreign=tuple(sorted(foreign)),
+        unchanged=len(free) - len(writes),
+    )
+
+
+def _conflict(item: Item, current: Current) -> Conflict | None:
+    stored = current.get(item.path)
+    if stored is None:
+        return None
+    if item.kind == "policy":
+        if stored.marked:
+            return None
+        return Conflict(
+            item.path,
+            item.file,
+            "a policy of this name exists and does not carry our mark: not ours to change",
+        )
+    if _is_ours(item.owner, current):
+        return None
+    policy = item.owner.rpartition("/")[2]
+    reason = f"it exists, and no policy {policy} with our mark owns it: not ours to change"
+    return Conflict(item.path, item.file, reason)
+
+
+def _is_ours(owner_path: str, current: Current) -> bool:
+    policy = current.get(owner_path)
+    return policy is not None and policy.marked
+
+
+def _write(item: Item, stored: Stored | None) -> Change | None:
+    if stored is None:
+        return Change("create", item.kind, item.path, item, None)
+    if differences(item.fields, stored.fields):
+        return Change("update", item.kind, item.path, item, stored)
+    return None
+
+
+def _leftovers(desired: Desired, current: Current, closed: Container[str]) -> tuple[list[Change], list[str]]:
+    """What stands on the server and not in the tree: ours, as deletes; and the paths of what is not ours.
+
+    What belongs to a service role in conflict (`closed`) is left out.
+    """
+    stale: list[Change] = []
+    foreign: list[str] = []
+    for kind, path, owner_path in _known(desired.cluster, current):
+        if path in desired.items or owner_path in closed:
+            continue
+        ours = current[path].marked if kind == "policy" else _is_ours(owner_path, current)
+        if ours and owner_path:
+            stale.append(Change("delete", kind, path, None, current[path]))
+        else:
+            foreign.append(path)
+    return stale, foreign
+
+
+def _known(cluster: Cluster, current: Current) -> Iterator[tuple[Kind, str, str]]:
+    """Kind, path and owner ("" where the name is not of our making) of everything current."""
+    by_listing = {place.listing: place for place in places(cluster)}
+    for path in sorted(current):
+        place = by_listing[_listing(path)]
+        yield place.kind, path, owner(cluster, place, path.rpartition("/")[2]) or ""
+
+
+def _listing(path: str) -> str:
+    return path.rpartition("/")[0]

@@ -1,0 +1,109 @@
+"""Reads what stands on the server, and carries out a plan. Thin: what to do was decided before."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from policies.apply.compare import ABSENT, differences
+from policies.apply.errors import (
+    ApplyError,
+    ConcurrentChangeError,
+    DroppedError,
+    InvalidError,
+    StoppedError,
+)
+from policies.apply.plan import Change, Plan
+from policies.apply.state import Desired, Item, Store, Stored, places
+
+Track = Callable[[Sequence[str]], Iterable[str]]
+
+
+def read_current(store: Store, desired: Desired, track: Track = iter) -> dict[str, Stored]:
+    """What stands in the cluster's places under our prefix. `track` sees the paths go by, for progress.
+
+    Read are our policies, for their mark, and the roles of the tree. Of other roles only the name is known.
+    """
+    current: dict[str, Stored] = {}
+    wanted: list[str] = []
+    for place in places(desired.cluster):
+        for name in store.names(place.listing):
+            if name.startswith(place.prefix):
+                path = f"{place.listing}/{name}"
+                current[path] = Stored({})
+                if place.kind == "policy" or path in desired.items:
+                    wanted.append(path)
+    for path in track(wanted):
+        stored = store.read(path)
+        if stored is None:  # gone since it was listed
+            del current[path]
+        else:
+            current[path] = stored
+    return current
+
+
+def execute(plan: Plan, store: Store) -> Iterator[Change]:
+    """Carry out the changes one by one; yields each when it is done and checked. Raises StoppedError."""
+    for done, change in enumerate(plan.changes):
+        try:
+            _carry_out(change, store)
+        except ApplyError as error:
+            raise StoppedError(
+                f"stopped at {done + 1} of {len(plan.changes)} changes, {change.action} {change.path}: {error}\n"
+                f"{done} changes are done and stand; once the cause is gone, run apply again: it goes on from there",
+                error,
+            ) from error
+        yield change
+
+
+def _carry_out(change: Change, store: Store) -> None:
+    if change.item is None:
+        _delete(change, store)
+        return
+    if change.kind == "policy":
+        _write_policy(change, change.item, store)
+    else:
+        store.write(change.path, change.item.fields)
+    _check(change, change.item, store)
+
+
+def _write_policy(change: Change, item: Item, store: Store) -> None:
+    if change.stored is None:
+        check_and_set = {"cas": -1}
+    else:
+        check_and_set = {} if change.stored.version is None else {"cas": change.stored.version}
+    try:
+        store.write(change.path, {**item.fields, **check_and_set})
+    except InvalidError:
+        _check_unchanged(change, store)
+        raise
+
+
+def _check_unchanged(change: Change, store: Store) -> None:
+    if store.read(change.path) != change.stored:
+        raise ConcurrentChangeError(
+            "somebody else changed it since it was read; run plan, and look at theirs first"
+        )
+
+
+def _delete(change: Change, store: Store) -> None:
+    if change.kind == "policy":  # a delete has no check-and-set
+        _check_unchanged(change, store)
+    store.delete(change.path)
+
+
+def _check(change: Change, item: Item, store: Store) -> None:
+    """Read back what was written. A new role that lacks a protection is taken back, so that nobody can use it."""
+    stored = store.read(change.path)
+    found = differences(item.fields, stored.fields if stored else {})
+    if not found:
+        return
+    name = change.path.rpartition("/")[2]
+    texts = []
+    for field, (wanted, got) in found.items():
+        if got == ABSENT:
+            texts.append(f"the server dropped {field}; it needs OpenBao 2.6.2 or newer")
+        else:
+            texts.append(f"the server changed {field}: wrote {wanted!r}, read {got!r}")
+    fate = "it stands as it was read: remove what allows its use until this is solved"
+    if change.action == "create":
+        store.delete(change.path)
+        fate = "it was taken back"
+    raise DroppedError(f"{item.kind} {name}: {'; '.join(texts)}; {fate}")

@@ -1,0 +1,209 @@
+"""The server over HTTP. The only module that uses hvac, and the one place where its answers become errors."""
+
+import ipaddress
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import hvac
+import requests
+from hvac.adapters import RawAdapter
+
+from policies.apply.errors import InvalidError, RefusedError, TokenError, UnreachableError
+from policies.apply.permissions import needed
+from policies.apply.protections import Product, product
+from policies.apply.state import POLICIES, Stored
+from policies.catalog import Cluster
+
+TIMEOUT_SECONDS = (5, 30)  # to connect, to answer
+_TOKEN = re.compile(r"[!-~]+")
+_HEALTH = "sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200"
+_SHOWN_ERROR = 400  # characters of a server's own words
+
+
+class Server:
+    """One session, kept alive, with one token. `product` is what the server says it is."""
+
+    def __init__(self, client: hvac.Client, cluster: Cluster, address: str) -> None:
+        self._client = client
+        self._cluster = cluster
+        self._address = address
+        self._index: str | None = None
+        self.product = self._health()
+
+    def names(self, listing: str) -> Sequence[str]:
+        """The names below `listing`; none where it is empty. Raises RefusedError where there is no such mount."""
+        answer = self._call("list", listing)
+        return [] if answer is None else list(answer["data"]["keys"])
+
+    def read(self, path: str) -> Stored | None:
+        answer = self._call("get", path)
+        if answer is None:
+            return None
+        fields = dict(answer["data"])
+        if not path.startswith(f"{POLICIES}/"):
+            return Stored(fields)
+        return Stored({"policy": fields["policy"]}, fields.get("version"))
+
+    def write(self, path: str, fields: Mapping[str, Any]) -> None:
+        """Raises InvalidError where the server calls the fields wrong, or a policy's check-and-set fails."""
+        self._call("put" if path.startswith(f"{POLICIES}/") else "post", path, fields)
+
+    def delete(self, path: str) -> None:
+        self._call("delete", path)
+
+    def _call(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """The answer's JSON, {} where there is none, None for something that does not exist."""
+        response = self._send(method, path, fields)
+        if response.status_code == HTTPStatus.NOT_FOUND and not _errors(response):
+            return None
+        if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            raise self._error(method, path, response)
+        if method in ("put", "post", "delete"):
+            self._index = response.headers.get("X-Vault-Index", self._index)
+        return _json(response) or {}
+
+    def _send(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> requests.Response:
+        headers = {}
+        if (
+            self._cluster.vault_namespace and path != _HEALTH
+        ):  # health is answered in the root namespace alone
+            headers["X-Vault-Namespace"] = self._cluster.vault_namespace
+        if self._index:  # a standby answers reads by itself, and stale, until it has seen our write
+            headers |= {"X-Vault-Index": self._index, "X-Vault-Inconsistent": "forward-active-node"}
+        body = {} if fields is None else {"json": dict(fields)}
+        try:
+            response: requests.Response = self._client.adapter.request(
+                method, f"/v1/{path}", headers=headers, raise_exception=False, **body
+            )
+        except requests.exceptions.SSLError as error:
+            raise UnreachableError(
+                f"{self._address}: the server's certificate is not trusted ({_innermost(error)}); "
+                "expected one that caPEM in cluster.json verifies: set spec.vault.caFile in the cluster file"
+            ) from None
+        except requests.exceptions.RequestException as error:
+            raise UnreachableError(
+                f"{self._address}: no answer ({_innermost(error)}); check the address, the network and the server, "
+                "then run it again"
+            ) from None
+        return response
+
+    def _health(self) -> Product:
+        response = self._send("get", _HEALTH)
+        health = _json(response)
+        if health is None or "sealed" not in health:
+            raise UnreachableError(
+                f"{self._address}: got {response.status_code} and no health report, expected OpenBao or HashiCorp "
+                f"Vault{_redirect(response)}; check spec.vault.address in the cluster file"
+            )
+        if health["sealed"] or not health.get("initialized"):
+            state = "sealed" if health.get("initialized") else "not initialised"
+            raise UnreachableError(
+                f"{self._address}: the server is {state}; an operator must unseal it first"
+            )
+        return product(health)
+
+    def _error(self, method: str, path: str, response: requests.Response) -> RefusedError | UnreachableError:
+        status, words = response.status_code, _errors(response)
+        at = f"{method.upper()} {path} at {self._address}: {status}"
+        if status == HTTPStatus.FORBIDDEN:
+            return RefusedError(f"{at}: {words}; {_missing(self._cluster, path)}")
+        if status == HTTPStatus.NOT_FOUND:
+            return RefusedError(
+                f"{at}: {words}; expected the mounts and the server namespace of cluster.json to exist: "
+                "enable them, or correct the cluster file"
+            )
+        if status == HTTPStatus.BAD_REQUEST:
+            return InvalidError(f"{at}: {words}")
+        if response.is_redirect:
+            return UnreachableError(
+                f"{at}{_redirect(response)}; a token is not sent on: give that with --address"
+            )
+        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return UnreachableError(
+                f"{at}: {words or 'no reason given'}; run it again when the server is well"
+            )
+        return RefusedError(f"{at}: {words}; expected 200 or 204")
+
+
+@contextmanager
+def connect(cluster: Cluster, token: str, address: str = "") -> Iterator[Server]:
+    """A session with the cluster's server, or with the one at `address`. Raises ApplyError."""
+    address = (address or cluster.vault_address).rstrip("/")
+    _check_address(address)
+    if not _TOKEN.fullmatch(token):
+        raise TokenError("the token is empty or holds spaces or line breaks; expected what a login printed")
+    with tempfile.NamedTemporaryFile("w", prefix="podkeys-ca-", suffix=".pem") as ca_file:
+        ca_file.write(cluster.ca_pem)
+        ca_file.flush()
+        client = hvac.Client(
+            url=address,
+            token=token,
+            verify=ca_file.name if cluster.ca_pem else True,
+            timeout=TIMEOUT_SECONDS,
+            allow_redirects=False,  # another host would be given the token
+            adapter=RawAdapter,
+        )
+        # Without TLS, which is for loopback alone, a proxy of the environment would see the token.
+        client.session.trust_env = address.startswith("https://")
+        try:
+            yield Server(client, cluster, address)
+        finally:
+            client.adapter.close()
+
+
+def _check_address(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        usable = parts.scheme in ("http", "https") and bool(host) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.username is not None or parts.path or parts.query or parts.fragment:
+        raise RefusedError(
+            "the server's address is not usable; expected one such as https://vault.example.com:8200"
+        )
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise RefusedError(f"{address}: http would show the token to the network; expected https")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _missing(cluster: Cluster, path: str) -> str:
+    stanza = " ".join(needed(cluster, path).split())
+    return f"the token is unknown or has expired, or its policy lacks: {stanza}"
+
+
+def _redirect(response: requests.Response) -> str:
+    return f" (it points to {response.headers['Location']})" if response.is_redirect else ""
+
+
+def _json(response: requests.Response) -> dict[str, Any] | None:
+    try:
+        value = response.json()
+    except requests.exceptions.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _errors(response: requests.Response) -> str:
+    """The server's own words; those of something that is no Vault too."""
+    answer = _json(response)
+    errors = [response.text] if answer is None else answer.get("errors") or []
+    return " ".join(" ".join(map(str, errors)).split())[:_SHOWN_ERROR]
+
+
+def _innermost(error: BaseException) -> str:
+    """The library wraps what happened several times over; the reason is at the bottom."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error) or type(error).__name__
