@@ -20,7 +20,8 @@ class OperatorSettings:
 
     `uid` and `gid` are the image's numeric user, used where the pod names none of its own. `proxies` are
     containers that other webhooks inject: ours start after those that are native sidecars, and none of them
-    gets our mounts. `python` is the interpreter's path inside the image.
+    gets our mounts. `python` is the interpreter's path inside the image. The memory of both containers
+    includes what a full volume takes. `version` is the release that the status annotation names.
     """
 
     image: str
@@ -35,6 +36,7 @@ class OperatorSettings:
     gid: int = 64000
     proxies: tuple[str, ...] = ("istio-proxy", "linkerd-proxy")
     allow_shared_pid: bool = False
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,41 @@
 """What the webhook decides about a pod: outcomes are values, each with a reason code that metrics can count."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
+
+Reason = Literal[
+    # allowed
+    "injected",
+    "not-annotated",
+    "opted-out",
+    "not-a-pod-creation",
+    # refused
+    "malformed",  # the review or the pod could not be read
+    "leftovers",  # the pod already carries something of ours, or could read our token
+    "annotation",  # unknown, not together with inject, or its value is wrong
+    "nothing-asked",
+    "pod",  # the pod's own shape: shared processes, host network with podIP, Windows
+    "namespace",  # no role runs in this namespace
+    "role",  # no such role here, or several
+    "service-account",  # no role lists it, or the named role doesn't
+    "undeclared",  # the role doesn't declare what is asked for
+    "not-selected",  # file, format, key, template or mode of something that isn't asked for
+    "env",  # not allowed as environment variable
+    "collision",  # two files, variables or mounts in one place
+    "containers",  # none, or one that can't have the mounts
+    "too-big",
+    "internal",  # a bug of ours, or no catalog: the server refuses
+]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to change; `message` says what was got, what was expected and what to do."""
+
+    reason: Reason
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,22 +45,34 @@ class Inject:
     patch: tuple[dict[str, Any], ...]
     role: str
     warnings: tuple[str, ...] = ()
-    reason: str = "injected"
+    reason: Reason = "injected"
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
     """Allowed, untouched: the pod did not ask. `reason` is not-annotated, opted-out or not-a-pod-creation."""
 
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Deny:
-    """Refused. `reason` is one of a closed set of codes; `message` says what to change."""
+    """Refused. `message` says what to change."""
 
-    reason: str
+    reason: Reason
     message: str
 
 
 Outcome = Inject | Skip | Deny
+
+MAX_REPORTED = 20
+
+
+def refuse(problems: Sequence[Problem]) -> Deny:
+    """All problems in one refusal, under the first one's reason; at least one is given."""
+    if len(problems) == 1:
+        return Deny(problems[0].reason, problems[0].message)
+    lines = [f"{number}. {problem.message}" for number, problem in enumerate(problems[:MAX_REPORTED], 1)]
+    if len(problems) > MAX_REPORTED:
+        lines.append(f"... and {len(problems) - MAX_REPORTED} more")
+    return Deny(problems[0].reason, "\n".join([f"{len(problems)} problems:", *lines]))

@@ -1,0 +1,46 @@
+"""How refusals quote what they were given: short, on one line, whatever a pod holds. Pure."""
+
+import difflib
+import json
+from collections.abc import Iterable
+
+MAX_QUOTED = 60
+MAX_LISTED = 12
+MAX_COMPARED = 64  # difflib's time grows with the square of the length
+
+
+def clip(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def quote(text: str) -> str:
+    """The text in double quotes, control characters escaped, cut after 60 characters."""
+    return json.dumps(clip(text, MAX_QUOTED), ensure_ascii=False)
+
+
+def describe(value: object) -> str:
+    """A JSON value of the wrong type: what it is, and its text where that is short by nature."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return f"{str(value).lower()} (not in quotes)"
+    if isinstance(value, int | float):
+        return f"{value} (a number)"
+    if isinstance(value, str):
+        return quote(value)
+    return "a list" if isinstance(value, list) else "an object"
+
+
+def listed(names: Iterable[str], *, nothing: str = "none") -> str:
+    """Names in order, at most 12 of them: `a, b, c` or `a, b and 40 more`."""
+    found = sorted(names)
+    if not found:
+        return nothing
+    shown = ", ".join(clip(name, MAX_QUOTED) for name in found[:MAX_LISTED])
+    return shown if len(found) <= MAX_LISTED else f"{shown} and {len(found) - MAX_LISTED} more"
+
+
+def meant(got: str, known: Iterable[str]) -> str:
+    """`; did you mean X?`, or nothing when no known name is close."""
+    close = difflib.get_close_matches(got.lower(), sorted(known), n=1) if len(got) <= MAX_COMPARED else []
+    return f"; did you mean {close[0]}?" if close else ""
