@@ -1,0 +1,71 @@
+"""What a certificate says of itself: names of any kind, usages, whether it is a CA. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from certs.profiles import Usage
+
+EKU: dict[Usage, x509.ObjectIdentifier] = {
+    "server": ExtendedKeyUsageOID.SERVER_AUTH,
+    "client": ExtendedKeyUsageOID.CLIENT_AUTH,
+}
+
+E = TypeVar("E", bound=x509.ExtensionType)
+Names = Counter[tuple[str, str]]  # (kind, value): the same URI twice is not the same as once
+
+
+def names(certificate: x509.Certificate) -> Names:
+    """All subject alternative names of any kind, with how often each stands there."""
+    alternative = extension(certificate, x509.SubjectAlternativeName)
+    return Counter(_kind_and_value(name) for name in alternative or ())
+
+
+def usages(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]:
+    """The extended key usages; empty if there is no such extension, which allows every use."""
+    return frozenset(extension(certificate, x509.ExtendedKeyUsage) or ())
+
+
+def is_ca(certificate: x509.Certificate) -> bool:
+    constraints = extension(certificate, x509.BasicConstraints)
+    return constraints is not None and constraints.ca
+
+
+def usage_text(oids: Iterable[x509.ObjectIdentifier]) -> str:
+    """Extended key usages as people call them; an unknown one by its number."""
+    known = {oid: usage for usage, oid in EKU.items()}
+    return ", ".join(sorted(str(known.get(oid, oid.dotted_string)) for oid in oids)) or "none"
+
+
+_KINDS: dict[type[x509.GeneralName], str] = {
+    x509.DNSName: "DNS name",
+    x509.IPAddress: "IP address",
+    x509.UniformResourceIdentifier: "URI",
+    x509.RFC822Name: "e-mail address",
+    x509.DirectoryName: "directory name",
+    x509.RegisteredID: "registered ID",
+    x509.OtherName: "other name",
+}
+
+
+def _kind_and_value(name: x509.GeneralName) -> tuple[str, str]:
+    if isinstance(name, x509.OtherName):
+        value = name.type_id.dotted_string
+    elif isinstance(name, x509.DirectoryName):
+        value = name.value.rfc4514_string()
+    elif isinstance(name, x509.RegisteredID):
+        value = name.value.dotted_string
+    else:
+        value = str(name.value)
+    return _KINDS[type(name)], value
+
+
+def extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
+    """The extension's value, or None where there is none."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
