@@ -147,7 +147,7 @@ def _undeclared(kind: str, names: Names, role: Role, declared: Mapping[str, Entr
         yield Problem(
             "undeclared",
             f"{PREFIX}{kind}: got {quote(name)}, which role {role.name} does not declare "
-            f"(it declares {listed(declared)}){meant(name, declared)}; to add it, change role file {role.source}",
+            f"(it declares {listed(declared)}); to add it, change role file {role.source}{meant(name, declared)}",
         )
 
 
@@ -174,8 +174,8 @@ def _env(request: InjectionRequest, role: Role, cluster: Cluster) -> Iterator[Pr
             allowed = [name for name, entry in role.secrets.items() if entry.env]
             yield Problem(
                 "env",
-                f"{got}, which role {role.name} does not declare (it allows {listed(allowed)} in the environment)"
-                f"{meant(item.entry, allowed)}; to add it, change role file {role.source}",
+                f"{got}, which role {role.name} does not declare (it allows {listed(allowed)} in the environment); "
+                f"to add it, change role file {role.source}{meant(item.entry, allowed)}",
             )
         elif secret.engine == "database":
             yield Problem(
@@ -208,7 +208,7 @@ def _not_selected(request: InjectionRequest, selection: Selection) -> Iterator[P
                 yield Problem(
                     "not-selected",
                     f"{PREFIX}{option}.{clip(entry, 80)}: got a setting for {quote(entry)}, which this pod does not get "
-                    f"(it gets {listed(selected)}){meant(entry, selected)}; ask for it, or remove the annotation",
+                    f"(it gets {listed(selected)}); ask for it, or remove the annotation{meant(entry, selected)}",
                 )
 
 

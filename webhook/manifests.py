@@ -1,0 +1,125 @@
+"""Manifests → the pods that they would create, and pods → YAML, for the offline command. Pure but for YAML.
+
+Values are read as `kubectl` does: dates stay text. They are written so that no reader takes a text for a number.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+# Where each workload keeps its pod template
+TEMPLATES = {
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "Deployment": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "ReplicationController": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+}
+DEFAULT_NAMESPACE = "default"
+# What YAML 1.1 or 1.2 readers, not PyYAML's, take for a number, a date or a truth value
+_AMBIGUOUS = re.compile(r"[-+]?[.0-9][0-9a-fA-FxXoO_.:+-]*|[yYnN]")
+
+
+class ManifestError(ValueError):
+    """Not YAML, or no pod where one is expected. The message says what was got and expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`pod` is a v1 Pod; `origin` says where it comes from, such as `Deployment/payments`."""
+
+    origin: str
+    namespace: str
+    pod: dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    pass
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401 - PyYAML's own signature
+        """Whole values everywhere: a pod is read by people."""
+        del data
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value else None
+    if _AMBIGUOUS.fullmatch(value):
+        style = "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def dump(pod: Mapping[str, Any]) -> str:
+    return yaml.dump(pod, Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True)
+
+
+def read(text: str, namespace: str | None = None) -> list[Manifest]:
+    """Pods of all documents in `text`, in their order; kinds without a pod are left out.
+
+    `namespace` replaces what the manifests say. Raises ManifestError.
+    """
+    try:
+        documents = list(yaml.load_all(text, Loader=_Loader))
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ManifestError(f"got no YAML, expected a Pod or a workload: {_first_line(error)}") from None
+    return [pod for document in documents if document is not None for pod in _pods(document, namespace)]
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _pods(document: object, namespace: str | None) -> Iterator[Manifest]:
+    if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
+        raise ManifestError("got a document without a kind, expected Kubernetes manifests")
+    kind = document["kind"]
+    items = document.get("items")
+    if kind.endswith("List") and isinstance(items, list):
+        for item in items:
+            yield from _pods(item, namespace)
+        return
+    if kind != "Pod" and kind not in TEMPLATES:
+        return
+    name = _at(document, "metadata", "name") or _at(document, "metadata", "generateName") or "?"
+    where = namespace or _at(document, "metadata", "namespace") or DEFAULT_NAMESPACE
+    yield Manifest(f"{kind}/{name}", str(where), document if kind == "Pod" else _created(document, str(name)))
+
+
+def _created(workload: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The pod as the workload's controller would send it: from the template, with a generated name."""
+    kind = workload["kind"]
+    template = _at(workload, *TEMPLATES[kind])
+    if not isinstance(template, dict):
+        raise ManifestError(
+            f"{kind}/{name}: got nothing at {'.'.join(TEMPLATES[kind])}, expected a pod template"
+        )
+    metadata = template.get("metadata")
+    given = metadata if isinstance(metadata, dict) else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        **template,
+        "metadata": {"generateName": f"{name}-", **given},
+    }
+
+
+def _at(item: object, *path: str) -> Any:  # noqa: ANN401 - whatever the manifest holds
+    for key in path:
+        item = item.get(key) if isinstance(item, dict) else None
+    return item

@@ -1,0 +1,189 @@
+"""The operator's flags that `serve` and `inject` share, each with an environment variable.
+
+The same flags must give the same decision offline, so they are declared and checked here alone.
+"""
+
+import re
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from webhook.config import OperatorSettings, Resources
+from webhook.layout import ENV_LIMIT, STATE_LIMIT
+
+ENV_PREFIX = "PODKEYS_"
+MAX_ID = 2**31 - 1  # Kubernetes refuses larger users and groups
+MAX_DEADLINE = 3600
+MAX_POLL = 86400
+PROCESS_BYTES = 40 * 2**20  # what Python with cryptography takes, beside the volumes
+
+_CPU = re.compile(r"[1-9][0-9]{0,5}m?")
+_MEMORY = re.compile(r"([1-9][0-9]{0,11})(|k|M|G|Ki|Mi|Gi)")
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+_DEFAULTS = OperatorSettings(image="")
+
+Command = Callable[..., Any]
+
+
+def cpu(text: str) -> str:
+    if not _CPU.fullmatch(text):
+        raise click.BadParameter(f"got {text!r}, expected a quantity of CPU such as 100m or 1")
+    return text
+
+
+def memory(text: str) -> str:
+    if not _MEMORY.fullmatch(text):
+        raise click.BadParameter(f"got {text!r}, expected a quantity of memory such as 64Mi or 1Gi")
+    return text
+
+
+def names(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def in_bytes(quantity: str) -> int:
+    """A quantity of memory that `memory` accepted → bytes."""
+    match = _MEMORY.fullmatch(quantity)
+    if match is None:
+        raise ValueError(f"got {quantity!r}, expected a quantity of memory such as 64Mi")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _option(flag: str, text: str, **attributes: Any) -> Callable[[Command], Command]:  # noqa: ANN401 - click's own
+    variable = ENV_PREFIX + flag.removeprefix("--").replace("-", "_").upper()
+    return click.option(
+        flag,
+        help=text,
+        envvar=variable,
+        show_envvar=True,
+        show_default=attributes.get("default") is not None,
+        **attributes,
+    )
+
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+CATALOG_OPTIONS = (
+    _option("--catalog", "Folder of the generated catalog, with manifest.json.", required=True, type=_FOLDER),
+    _option("--cluster", "The generated cluster.json.", required=True, type=_FILE),
+)
+
+SETTINGS_OPTIONS = (
+    _option("--image", "Image of the agent, best with its digest.", required=True),
+    _option(
+        "--image-pull-policy",
+        "When nodes pull it.",
+        type=click.Choice(["Always", "IfNotPresent", "Never"]),
+        default=_DEFAULTS.image_pull_policy,
+    ),
+    _option(
+        "--deadline",
+        "Seconds after which the init container gives up.",
+        type=click.IntRange(5, MAX_DEADLINE),
+        default=_DEFAULTS.deadline_seconds,
+    ),
+    _option(
+        "--poll-interval",
+        "Seconds between looks of the sidecar at static secrets.",
+        type=click.IntRange(1, MAX_POLL),
+        default=_DEFAULTS.poll_seconds,
+    ),
+    _option("--init-cpu", "CPU of the init container.", type=cpu, default=_DEFAULTS.init_resources.cpu),
+    _option(
+        "--init-memory",
+        "Its memory, with the volumes that it fills.",
+        type=memory,
+        default=_DEFAULTS.init_resources.memory,
+    ),
+    _option("--sidecar-cpu", "CPU of the sidecar.", type=cpu, default=_DEFAULTS.sidecar_resources.cpu),
+    _option(
+        "--sidecar-memory",
+        "Its memory, with the volumes that it fills.",
+        type=memory,
+        default=_DEFAULTS.sidecar_resources.memory,
+    ),
+    _option(
+        "--files-limit",
+        "Size limit of the volume with the files.",
+        type=memory,
+        default=_DEFAULTS.files_limit,
+    ),
+    _option(
+        "--uid",
+        "The image's numeric user, for pods that agree on none.",
+        type=click.IntRange(1, MAX_ID),
+        default=_DEFAULTS.uid,
+    ),
+    _option(
+        "--gid",
+        "The group that owns the files then, and that such pods join.",
+        type=click.IntRange(1, MAX_ID),
+        default=_DEFAULTS.gid,
+    ),
+    _option(
+        "--proxies",
+        "Containers, comma-separated, that other webhooks inject: they start first and get no mounts.",
+        type=names,
+        default=",".join(_DEFAULTS.proxies),
+    ),
+    _option(
+        "--allow-shared-pid",
+        "Inject pods with shareProcessNamespace or hostPID: any container there can read the token for Vault.",
+        is_flag=True,
+    ),
+)
+
+
+def catalog_options(command: Command) -> Command:
+    """Adds the parameters `catalog` and `cluster`, both paths."""
+    for option in reversed(CATALOG_OPTIONS):
+        command = option(command)
+    return command
+
+
+def settings_options(command: Command) -> Command:
+    """Adds the operator's flags; the command hands them, as keyword arguments, to `operator_settings`."""
+    for option in reversed(SETTINGS_OPTIONS):
+        command = option(command)
+    return command
+
+
+def operator_settings(**flags: Any) -> OperatorSettings:  # noqa: ANN401 - click hands out values of many types
+    """The flags → settings. Raises click.UsageError where they don't fit together."""
+    settings = OperatorSettings(
+        image=flags["image"],
+        image_pull_policy=flags["image_pull_policy"],
+        deadline_seconds=flags["deadline"],
+        poll_seconds=flags["poll_interval"],
+        init_resources=Resources(flags["init_cpu"], flags["init_memory"]),
+        sidecar_resources=Resources(flags["sidecar_cpu"], flags["sidecar_memory"]),
+        files_limit=flags["files_limit"],
+        uid=flags["uid"],
+        gid=flags["gid"],
+        proxies=flags["proxies"],
+        allow_shared_pid=flags["allow_shared_pid"],
+        version=version("podkeys"),
+    )
+    _check(settings)
+    return settings
+
+
+def _check(settings: OperatorSettings) -> None:
+    if not settings.image.strip() or settings.image != settings.image.strip():
+        raise click.UsageError(f"--image: got {settings.image!r}, expected the name of an image")
+    # Memory files are charged to the container that writes them; each of the two may fill all volumes.
+    volumes = sum(in_bytes(limit) for limit in (settings.files_limit, ENV_LIMIT, STATE_LIMIT))
+    for flag, resources in (
+        ("--init-memory", settings.init_resources),
+        ("--sidecar-memory", settings.sidecar_resources),
+    ):
+        if in_bytes(resources.memory) < volumes + PROCESS_BYTES:
+            needed = -(-(volumes + PROCESS_BYTES) // 2**20)
+            raise click.UsageError(
+                f"{flag}: got {resources.memory}, expected at least {needed}Mi: the volumes "
+                f"({settings.files_limit}, {ENV_LIMIT}, {STATE_LIMIT}) and {PROCESS_BYTES // 2**20}Mi for the process"
+            )
