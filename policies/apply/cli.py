@@ -104,7 +104,7 @@ def _planned(
             current = run.read_current(server, desired, _progress("Reading"))
             yield server, desired, planning.decide(desired, current, prune=prune)
     except ApplyError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo("\n".join(map(show.plain, f"Error: {error}".split("\n"))), err=True)
         raise click.exceptions.Exit(error.exit_code) from error
 
 

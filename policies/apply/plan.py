@@ -4,7 +4,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from policies.apply.compare import differences
+from policies.apply.compare import ABSENT, differences
 from policies.apply.state import Current, Desired, Item, Kind, Stored, owner, places
 from policies.catalog import Cluster
 
@@ -23,8 +23,12 @@ class Change:
 
     @property
     def fields(self) -> dict[str, tuple[Any, Any]]:
-        """Field → (wanted, got) of an update."""
-        return differences(self.item.fields, self.stored.fields) if self.item and self.stored else {}
+        """Field → (wanted, got) of what is written; empty for a delete."""
+        if self.item is None:
+            return {}
+        if self.stored is None:
+            return {field: (value, ABSENT) for field, value in sorted(self.item.fields.items())}
+        return differences(self.item.fields, self.stored.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +132,11 @@ def _leftovers(desired: Desired, current: Current, closed: Container[str]) -> tu
 
 def _known(cluster: Cluster, current: Current) -> Iterator[tuple[Kind, str, str]]:
     """Kind, path and owner ("" where the name is not of our making) of everything current."""
-    by_listing = {place.listing: place for place in places(cluster)}
-    for path in sorted(current):
-        place = by_listing[_listing(path)]
-        yield place.kind, path, owner(cluster, place, path.rpartition("/")[2]) or ""
+    for place in places(cluster):
+        start = f"{place.listing}/"
+        for path in sorted(current):
+            if path.startswith(start):
+                yield place.kind, path, owner(cluster, place, path.removeprefix(start)) or ""
 
 
 def _listing(path: str) -> str:

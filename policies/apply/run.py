@@ -11,7 +11,7 @@ from policies.apply.errors import (
     StoppedError,
 )
 from policies.apply.plan import Change, Plan
-from policies.apply.state import Desired, Item, Store, Stored, places
+from policies.apply.state import Desired, Item, Store, Stored, owner, places
 
 Track = Callable[[Sequence[str]], Iterable[str]]
 
@@ -25,11 +25,13 @@ def read_current(store: Store, desired: Desired, track: Track = iter) -> dict[st
     wanted: list[str] = []
     for place in places(desired.cluster):
         for name in store.names(place.listing):
-            if name.startswith(place.prefix):
-                path = f"{place.listing}/{name}"
-                current[path] = Stored({})
-                if place.kind == "policy" or path in desired.items:
-                    wanted.append(path)
+            if not name.startswith(place.prefix):
+                continue
+            path = f"{place.listing}/{name}"
+            current[path] = Stored({})
+            ours = owner(desired.cluster, place, name) is not None  # others may need quoting in a URL
+            if path in desired.items or (ours and place.kind == "policy"):
+                wanted.append(path)
     for path in track(wanted):
         stored = store.read(path)
         if stored is None:  # gone since it was listed
@@ -47,7 +49,7 @@ def execute(plan: Plan, store: Store) -> Iterator[Change]:
         except ApplyError as error:
             raise StoppedError(
                 f"stopped at {done + 1} of {len(plan.changes)} changes, {change.action} {change.path}: {error}\n"
-                f"{done} changes are done and stand; once the cause is gone, run apply again: it goes on from there",
+                f"{done} changes before it are done and stand; once the cause is gone, run apply again: it goes on from there",
                 error,
             ) from error
         yield change
@@ -102,8 +104,15 @@ def _check(change: Change, item: Item, store: Store) -> None:
             texts.append(f"the server dropped {field}; it needs OpenBao 2.6.2 or newer")
         else:
             texts.append(f"the server changed {field}: wrote {wanted!r}, read {got!r}")
-    fate = "it stands as it was read: remove what allows its use until this is solved"
-    if change.action == "create":
+    raise DroppedError(f"{item.kind} {name}: {'; '.join(texts)}; {_take_back(change, store)}")
+
+
+def _take_back(change: Change, store: Store) -> str:
+    """Delete what this run itself created and nobody may use; says what became of it."""
+    if change.action != "create":
+        return "it stood before and stands as it was read: remove what allows its use until this is solved"
+    try:
         store.delete(change.path)
-        fate = "it was taken back"
-    raise DroppedError(f"{item.kind} {name}: {'; '.join(texts)}; {fate}")
+    except ApplyError as error:
+        return f"it could not be taken back ({error}): delete it"
+    return "it was taken back"

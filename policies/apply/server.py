@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import ssl
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from policies.apply.state import POLICIES, Stored
 from policies.catalog import Cluster
 
 TIMEOUT_SECONDS = (5, 30)  # to connect, to answer
+NOT_NOW = (412, 429, 472, 473)  # behind our write; too many requests; replicas that don't answer
 _TOKEN = re.compile(r"[!-~]+")
 _HEALTH = "sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200"
 _SHOWN_ERROR = 400  # characters of a server's own words
@@ -69,9 +71,8 @@ class Server:
 
     def _send(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> requests.Response:
         headers = {}
-        if (
-            self._cluster.vault_namespace and path != _HEALTH
-        ):  # health is answered in the root namespace alone
+        # Health is answered in the root namespace alone.
+        if self._cluster.vault_namespace and path != _HEALTH:
             headers["X-Vault-Namespace"] = self._cluster.vault_namespace
         if self._index:  # a standby answers reads by itself, and stale, until it has seen our write
             headers |= {"X-Vault-Index": self._index, "X-Vault-Inconsistent": "forward-active-node"}
@@ -81,13 +82,10 @@ class Server:
                 method, f"/v1/{path}", headers=headers, raise_exception=False, **body
             )
         except requests.exceptions.SSLError as error:
-            raise UnreachableError(
-                f"{self._address}: the server's certificate is not trusted ({_innermost(error)}); "
-                "expected one that caPEM in cluster.json verifies: set spec.vault.caFile in the cluster file"
-            ) from None
+            raise UnreachableError(f"{self._address}: {_tls(_innermost(error))}") from None
         except requests.exceptions.RequestException as error:
             raise UnreachableError(
-                f"{self._address}: no answer ({_innermost(error)}); check the address, the network and the server, "
+                f"{self._address}: no answer ({_reason(_innermost(error))}); check the address, the network and the server, "
                 "then run it again"
             ) from None
         return response
@@ -123,7 +121,7 @@ class Server:
             return UnreachableError(
                 f"{at}{_redirect(response)}; a token is not sent on: give that with --address"
             )
-        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if status in NOT_NOW or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return UnreachableError(
                 f"{at}: {words or 'no reason given'}; run it again when the server is well"
             )
@@ -131,7 +129,9 @@ class Server:
 
 
 @contextmanager
-def connect(cluster: Cluster, token: str, address: str = "") -> Iterator[Server]:
+def connect(
+    cluster: Cluster, token: str, address: str = "", *, timeout: tuple[float, float] = TIMEOUT_SECONDS
+) -> Iterator[Server]:
     """A session with the cluster's server, or with the one at `address`. Raises ApplyError."""
     address = (address or cluster.vault_address).rstrip("/")
     _check_address(address)
@@ -144,7 +144,7 @@ def connect(cluster: Cluster, token: str, address: str = "") -> Iterator[Server]
             url=address,
             token=token,
             verify=ca_file.name if cluster.ca_pem else True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=timeout,
             allow_redirects=False,  # another host would be given the token
             adapter=RawAdapter,
         )
@@ -198,12 +198,28 @@ def _json(response: requests.Response) -> dict[str, Any] | None:
 def _errors(response: requests.Response) -> str:
     """The server's own words; those of something that is no Vault too."""
     answer = _json(response)
-    errors = [response.text] if answer is None else answer.get("errors") or []
+    errors = None if answer is None else answer.get("errors")
+    errors = errors if isinstance(errors, list) else [response.text]
     return " ".join(" ".join(map(str, errors)).split())[:_SHOWN_ERROR]
 
 
-def _innermost(error: BaseException) -> str:
+def _innermost(error: BaseException) -> BaseException:
     """The library wraps what happened several times over; the reason is at the bottom."""
     while error.__context__ is not None:
         error = error.__context__
+    return error
+
+
+def _reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
+
+
+def _tls(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the server's certificate is not trusted ({error.verify_message}); expected one that caPEM in "
+            "cluster.json verifies, for this name: correct spec.vault.caFile or address in the cluster file"
+        )
+    return (
+        f"no TLS session ({_reason(error)}); check that the address is https and caPEM in cluster.json is PEM"
+    )

@@ -19,6 +19,10 @@ _SIGNS = {"create": "+", "update": "~", "delete": "-"}
 _PAST = {"create": "created", "update": "updated", "delete": "deleted"}
 
 
+def plain(text: str) -> str:
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def plan_text(plan: Plan, lacks: tuple[str, ...]) -> str:
     lines = [line for change in plan.changes for line in _change_lines(change)]
     lines += _note_lines(plan, lacks)
@@ -31,7 +35,7 @@ def applied_text(plan: Plan, lacks: tuple[str, ...]) -> str:
 
 def done_line(change: Change) -> str:
     return click.style(
-        f"{_SIGNS[change.action]} {_PAST[change.action]} {change.kind} {_plain(change.path)}",
+        f"{_SIGNS[change.action]} {_PAST[change.action]} {change.kind} {plain(change.path)}",
         fg=_COLOURS[change.action],
     )
 
@@ -89,43 +93,45 @@ def _summary(plan: Plan, title: str, counts: list[str], nothing: str) -> str:
 
 
 def _change_lines(change: Change) -> Iterator[str]:
-    head = f"{_SIGNS[change.action]} {change.action} {change.kind} {_plain(change.path)}"
+    head = f"{_SIGNS[change.action]} {change.action} {change.kind} {plain(change.path)}"
     yield click.style(head, fg=_COLOURS[change.action])
-    if change.item is None:
-        return
-    if change.kind == "policy":
-        old = str(change.stored.fields["policy"]) if change.stored else ""
-        yield from _policy_lines(old, str(change.item.fields["policy"]))
-    elif change.stored is None:
-        yield from (f"      {field} = {_value(value)}" for field, value in sorted(change.item.fields.items()))
-    else:
-        yield from (
-            f"    ~ {name}: {_value(got)} -> {_value(new)}" for name, (new, got) in change.fields.items()
-        )
+    for field, (wanted, got) in change.fields.items():
+        if change.kind == "policy":
+            yield from _policy_lines("" if got == ABSENT else got, wanted)
+        elif change.stored is None:
+            yield f"      {field} = {_value(wanted)}"
+        else:
+            yield f"    ~ {field}: {_value(got)} -> {_value(wanted)}"
 
 
 def _policy_lines(old: str, new: str) -> Iterator[str]:
-    """The unified diff without its two file names: the line above says which policy."""
+    """The unified diff without its two file names: the line above says which policy. New: all its lines."""
     colours = {"+": "green", "-": "red", "@": "cyan"}
-    for line in list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm=""))[2:]:
-        yield click.style(f"      {_plain(line)}", fg=colours.get(line[:1]))
+    diff = list(difflib.unified_diff(_lines(old), _lines(new), lineterm=""))
+    for line in diff[2 if old else 3 :]:
+        yield click.style(f"      {plain(line)}", fg=colours.get(line[:1]))
+
+
+def _lines(text: str) -> list[str]:
+    """Split at line feeds alone, so that every other difference stays in a line and shows."""
+    if not text:
+        return []
+    return text.removesuffix("\n").split("\n") + (
+        [] if text.endswith("\n") else ["(no line feed at the end)"]
+    )
 
 
 def _note_lines(plan: Plan, lacks: tuple[str, ...]) -> Iterator[str]:
     for found in plan.conflicts:
         text = (
-            f"! conflict {_plain(found.path)}: {found.reason}; remove or rename it there, then run this again"
+            f"! conflict {plain(found.path)}: {found.reason}; remove or rename it there, then run this again"
         )
-        yield click.style(f"{text} ({_plain(found.file)})", fg="red", bold=True)
-    yield from (f"  blocked: {_plain(path)} (its service role is in conflict)" for path in plan.blocked)
-    yield from (f"  kept: {_plain(path)} (--prune removes)" for path in plan.kept)
-    yield from (f"  left alone: {_plain(path)} (no policy with our mark owns it)" for path in plan.foreign)
+        yield click.style(f"{text} ({plain(found.file)})", fg="red", bold=True)
+    yield from (f"  blocked: {plain(path)} (its service role is in conflict)" for path in plan.blocked)
+    yield from (f"  kept: {plain(path)} (--prune removes)" for path in plan.kept)
+    yield from (f"  left alone: {plain(path)} (no policy with our mark owns it)" for path in plan.foreign)
     yield from (click.style(f"! {text}", fg="yellow") for text in lacks)
 
 
 def _value(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    return _plain(value if value == ABSENT else json.dumps(value, sort_keys=True, ensure_ascii=False))
-
-
-def _plain(text: str) -> str:
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return plain(value if value == ABSENT else json.dumps(value, sort_keys=True, ensure_ascii=False))
