@@ -170,8 +170,3 @@ def _contradictions(entry: str, chosen: Mapping[str, str]) -> Iterator[Problem]:
             "annotation",
             f"{PREFIX}format.{name}: got {quote(chosen['format'])} with {PREFIX}key.{name}, expected raw or none; one key is written as it is",
         )
-    elif chosen.get("format") == "raw" and "key" not in chosen:
-        yield Problem(
-            "annotation",
-            f'{PREFIX}format.{name}: got "raw" without a key; add {PREFIX}key.{name} to say which value is the file',
-        )

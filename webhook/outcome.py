@@ -25,7 +25,8 @@ Reason = Literal[
     "collision",  # two files, variables or mounts in one place
     "containers",  # none, or one that can't have the mounts
     "too-big",
-    "internal",  # a bug of ours, or no catalog: the server refuses
+    "no-catalog",  # none could be loaded yet: the server refuses
+    "internal",  # a bug of ours: the server refuses
 ]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 

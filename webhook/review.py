@@ -21,7 +21,11 @@ KIND = "AdmissionReview"
 MAX_WARNING = 120  # longer ones are cut by clients
 _MAX_VERSION = 64
 
-_STATUS = {"malformed": (400, "BadRequest"), "internal": (500, "InternalError")}
+_STATUS = {
+    "malformed": (400, "BadRequest"),
+    "internal": (500, "InternalError"),
+    "no-catalog": (503, "ServiceUnavailable"),
+}
 _FORBIDDEN = (403, "Forbidden")
 
 
