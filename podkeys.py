@@ -40,7 +40,7 @@ class LazyGroups(click.Group):
 @click.group(cls=LazyGroups, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("podkeys"), prog_name="podkeys")
 def cli() -> None:
-    r"""Secrets, SSL certificates and identity keys for every pod, scoped by reviewed policies.
+    """Secrets, SSL certificates and identity keys for every pod, scoped by reviewed policies.
 
     \b
     Examples:
@@ -53,7 +53,7 @@ def cli() -> None:
     \b
     Exit codes: 0 yes, 1 no (refused, stale, findings), 2 changes (plan, diff), 64 usage,
     69 server unreachable, 70 bug.
-    """
+    """  # noqa: D301 - click reads the character
 
 
 def main() -> None:
