@@ -14,6 +14,10 @@ class Issuer:
 
     `has_key`: the mount holds its private key. A mount may also list certificates without one, such as a
     corporate root imported as part of a chain; trusting that would trust everything else it ever signed.
+
+    Without a token, OpenBao tells `has_key` in `LIST M/issuers` (`key_info.ID.key_id` is not empty), the
+    certificate in `M/issuer/ID/json`, and `revoked` in `M/cert/SERIAL` (`revocation_time` above 0; 404 for an
+    issuer that was signed elsewhere: its mount shows a revocation only to those who may read `M/issuer/ID`).
     """
 
     pem: bytes

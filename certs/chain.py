@@ -22,7 +22,9 @@ def chain_problems(
     An issuer needn't be a root. Keys are RSA from 2048 bits or P-256, P-384, P-521, as in the web's PKI: not Ed25519.
     """
     if not issuers:
-        return [Problem("chain", "got no live issuer to verify with, expected the mount's CA certificates")]
+        return [
+            Problem("chain", "got no trusted issuer to verify with, expected a bundle of CA certificates")
+        ]
     policy = (
         verification.PolicyBuilder()
         .time(now)

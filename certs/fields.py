@@ -14,6 +14,8 @@ EKU: dict[Usage, x509.ObjectIdentifier] = {
     "client": ExtendedKeyUsageOID.CLIENT_AUTH,
 }
 
+DNS, IP, URI = "DNS name", "IP address", "URI"
+
 E = TypeVar("E", bound=x509.ExtensionType)
 Names = Counter[tuple[str, str]]  # (kind, value): the same URI twice is not the same as once
 
@@ -34,16 +36,32 @@ def is_ca(certificate: x509.Certificate) -> bool:
     return constraints is not None and constraints.ca
 
 
-def usage_text(oids: Iterable[x509.ObjectIdentifier]) -> str:
-    """Extended key usages as people call them; an unknown one by its number."""
-    known = {oid: usage for usage, oid in EKU.items()}
-    return ", ".join(sorted(str(known.get(oid, oid.dotted_string)) for oid in oids)) or "none"
+def usage_names(oids: Iterable[x509.ObjectIdentifier]) -> tuple[str, ...]:
+    """Extended key usages as a role file calls them, sorted; one that it has no word for by its number."""
+    known = {oid: str(usage) for usage, oid in EKU.items()}
+    return tuple(sorted(known.get(oid, oid.dotted_string) for oid in oids))
 
+
+def key_usages(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The key usages by their names in RFC 5280, 4.2.1.3."""
+    usage = extension(certificate, x509.KeyUsage)
+    return () if usage is None else tuple(name for name, field in _KEY_USAGES if getattr(usage, field))
+
+
+_KEY_USAGES = (
+    ("digitalSignature", "digital_signature"),
+    ("nonRepudiation", "content_commitment"),
+    ("keyEncipherment", "key_encipherment"),
+    ("dataEncipherment", "data_encipherment"),
+    ("keyAgreement", "key_agreement"),
+    ("keyCertSign", "key_cert_sign"),
+    ("cRLSign", "crl_sign"),
+)
 
 _KINDS: dict[type[x509.GeneralName], str] = {
-    x509.DNSName: "DNS name",
-    x509.IPAddress: "IP address",
-    x509.UniformResourceIdentifier: "URI",
+    x509.DNSName: DNS,
+    x509.IPAddress: IP,
+    x509.UniformResourceIdentifier: URI,
     x509.RFC822Name: "e-mail address",
     x509.DirectoryName: "directory name",
     x509.RegisteredID: "registered ID",

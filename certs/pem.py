@@ -96,7 +96,7 @@ def _labels(pem: bytes, source: str) -> list[str]:
     labels = [label.decode() for label in _BEGIN.findall(pem)]
     if not labels:
         what = "DER" if pem[:1] == bytes([_DER_SEQUENCE]) else "an empty file" if not pem else "no PEM block"
-        advice = "; convert it with openssl x509 -inform DER" if what == "DER" else ""
+        advice = "; convert it with openssl x509 or pkey, -inform DER" if what == "DER" else ""
         raise CertificateError(f"{source}: got {what}, expected PEM (-----BEGIN …-----){advice}")
     if len(_BLOCK.findall(pem)) != len(labels):
         raise CertificateError(f"{source}: got a PEM block without its end; the file is truncated or damaged")

@@ -7,7 +7,7 @@ So every answer is compared with its request before it is written. SVID rules: S
 import datetime as dt
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from certs import pem, spiffe
 from certs.chain import chain_problems
 from certs.errors import CertificateError
-from certs.fields import EKU, Names, extension, is_ca, names, usage_text, usages
+from certs.fields import DNS, EKU, IP, URI, Names, extension, is_ca, names, usage_names, usages
 from certs.pem import PrivateKey
 from certs.problem import Problem
 from certs.profiles import Profile
@@ -100,7 +100,9 @@ def _usages(answer: Answer) -> Iterator[Problem]:
     expected = frozenset(EKU[usage] for usage in answer.profile.usages)
     got = usages(answer.leaf)
     if got != expected:
-        yield Problem("usages", f"got extended key usages {usage_text(got)}, expected {usage_text(expected)}")
+        yield Problem(
+            "usages", f"got extended key usages {_usage_text(got)}, expected {_usage_text(expected)}"
+        )
 
 
 def _leaf(answer: Answer) -> Iterator[Problem]:
@@ -155,7 +157,7 @@ def _svid(answer: Answer) -> Iterator[Problem]:
 
 
 def _svid_id(certificate: x509.Certificate) -> Iterator[Problem]:
-    uris = [value for kind, value in names(certificate).elements() if kind == "URI"]
+    uris = [value for kind, value in names(certificate).elements() if kind == URI]
     if len(uris) != 1:
         yield Problem("svid-uri", f"got {len(uris)} URI names, expected exactly one SPIFFE ID")
         return
@@ -175,16 +177,20 @@ def _svid_usages(certificate: x509.Certificate) -> Iterator[Problem]:
     got = usages(certificate)
     if got and not got >= frozenset(EKU.values()):
         yield Problem(
-            "svid-usages", f"got extended key usages {usage_text(got)}, expected both server and client"
+            "svid-usages", f"got extended key usages {_usage_text(got)}, expected both server and client"
         )
+
+
+def _usage_text(oids: Iterable[x509.ObjectIdentifier]) -> str:
+    return ", ".join(usage_names(oids)) or "none"
 
 
 def _asked(profile: Profile) -> Names:
     return Counter(
         [
-            *(("DNS name", name) for name in profile.dns_names),
-            *(("IP address", str(ipaddress.ip_address(text))) for text in profile.ip_addresses),
-            *(("URI", uri) for uri in profile.uris),
+            *((DNS, name) for name in profile.dns_names),
+            *((IP, str(ipaddress.ip_address(text))) for text in profile.ip_addresses),
+            *((URI, uri) for uri in profile.uris),
         ]
     )
 
