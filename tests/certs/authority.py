@@ -69,11 +69,11 @@ class Authority:
         return Authority(self.sign(key.public_key(), asked or ca_asked(common_name)), key)
 
 
-def ca_asked(common_name: str, days: int = 365, **changes: object) -> Asked:
+def ca_asked(common_name: str, **changes: object) -> Asked:
     values: dict[str, object] = {
         "subject": name(common_name),
         "start": NOW - dt.timedelta(days=1),
-        "end": NOW + dt.timedelta(days=days),
+        "end": NOW + dt.timedelta(days=365),
         "ca": True,
         "usage": key_usage("key_cert_sign", "crl_sign"),
         "eku": (),
