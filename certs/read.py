@@ -44,9 +44,9 @@ class Files:
 
     path: str
     layout: Layout | None
-    chain: bytes
+    chain: bytes = field(repr=False)  # may hold a key, too
     key: bytes = field(default=b"", repr=False)
-    ca: bytes = b""
+    ca: bytes = field(default=b"", repr=False)
     combined: bytes = field(default=b"", repr=False)
 
 
@@ -125,7 +125,9 @@ def _opened(path: Path, name: str | None = None, parent: int | None = None) -> I
     try:
         descriptor = os.open(name or path, _FLAGS, dir_fd=parent)
     except OSError as error:
-        raise CertificateError(f"{path}: {error.strerror}; run this as a user who may read it") from None
+        raise CertificateError(
+            f"{path}: {error.strerror}, expected a file or folder that this user may read"
+        ) from None
     try:
         yield descriptor
     finally:
