@@ -18,7 +18,7 @@ from webhook.selection import Selection, choose_role, select
 def decide(request: AdmissionRequest, catalog: LoadedCatalog, settings: OperatorSettings) -> Outcome:
     """Only the creation of a pod is decided; whatever else the API server is told to send passes untouched."""
     if request.problem:
-        return Deny("malformed", f"the review can't be read: {request.problem}")
+        return Deny("malformed", f"this pod can't be read: {request.problem}")
     pod = request.pod
     if pod is None:
         return Skip("not-a-pod-creation")

@@ -61,7 +61,7 @@ def choose_role(
             f"namespace {quote(namespace)} has no role in cluster {catalog.cluster.name}; "
             "add it under runsAs in a role file and have that applied, or check the namespace",
         )
-    found = _named(request.role, here) if request.role else _only_role(here, service_account or "default")
+    found = _named(request.role, here) if request.role else _only_role(here, service_account)
     if isinstance(found, Problem):
         return found
     account = found.service_accounts.get(service_account or "default")
@@ -77,30 +77,36 @@ def _named(name: str, here: NamespaceCatalog) -> Role | Problem:
     )
 
 
+def _given(account: str) -> str:
+    return quote(account) if account else 'nothing, so "default"'
+
+
 def _only_role(here: NamespaceCatalog, account: str) -> Role | Problem:
-    fitting = [role for _, role in sorted(here.roles.items()) if account in role.service_accounts]
+    fitting = [
+        role for _, role in sorted(here.roles.items()) if (account or "default") in role.service_accounts
+    ]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         return Problem(
             "role",
-            f"{PREFIX}role: got nothing, but {len(fitting)} roles list service account {quote(account)}; "
+            f"{PREFIX}role: got nothing, but {len(fitting)} roles list service account "
+            f"{quote(account or 'default')}; "
             f"name one of {listed(role.name for role in fitting)}",
         )
     roles = listed(f"{role.name} ({role.source})" for role in here.roles.values())
     accounts = listed({name for role in here.roles.values() for name in role.service_accounts})
     return Problem(
         "service-account",
-        f"spec.serviceAccountName: got {quote(account)}, which no role of namespace {here.namespace} lists; "
+        f"spec.serviceAccountName: got {_given(account)}, which no role of namespace {here.namespace} lists; "
         f"use one that is listed ({accounts}), or add yours under runsAs in the role file; roles here: {roles}",
     )
 
 
 def _not_listed(role: Role, account: str) -> Problem:
-    got = quote(account) if account else 'nothing, so "default"'
     return Problem(
         "service-account",
-        f"spec.serviceAccountName: got {got}, but role {role.name} is for {listed(role.service_accounts)}; "
+        f"spec.serviceAccountName: got {_given(account)}, but role {role.name} is for {listed(role.service_accounts)}; "
         f"use one of these, or add yours under runsAs in role file {role.source}",
     )
 

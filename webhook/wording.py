@@ -1,7 +1,6 @@
 """How refusals quote what they were given: short, on one line, whatever a pod holds. Pure."""
 
 import difflib
-import json
 from collections.abc import Iterable
 
 MAX_QUOTED = 60
@@ -10,12 +9,14 @@ MAX_COMPARED = 64  # difflib's time grows with the square of the length
 
 
 def clip(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 3] + "..."
+    """At most `length` characters, and what would not show on a terminal, or change it, as an escape."""
+    cut = text if len(text) <= length else text[: length - 3] + "..."
+    return cut if cut.isprintable() else clip(cut.encode("unicode_escape").decode(), length)
 
 
 def quote(text: str) -> str:
-    """The text in double quotes, control characters escaped, cut after 60 characters."""
-    return json.dumps(clip(text, MAX_QUOTED), ensure_ascii=False)
+    """The text in double quotes, cut after 60 characters."""
+    return f'"{clip(text, MAX_QUOTED)}"'
 
 
 def describe(value: object) -> str:

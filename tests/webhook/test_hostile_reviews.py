@@ -1,0 +1,168 @@
+"""Whatever comes over the network: an answer, or NotAReview; never another exception."""
+
+import contextlib
+import random
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.webhook.admissions import CATALOG, SETTINGS, Json, answer, pod, review
+from webhook.annotations import OPTIONS, PREFIX, READERS, ours
+from webhook.annotations import parse as parse_annotations
+from webhook.decide import decide
+from webhook.outcome import REASONS
+from webhook.review import NotAReview, parse, respond
+
+MAX_MESSAGE = 16 * 1024
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=20)
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+)
+NAMES = st.sampled_from(
+    ["inject", *READERS, "status", *(f"{option}.stripe" for option in OPTIONS)]
+) | st.text(max_size=30)
+
+
+VALUES: list[object] = [
+    None,
+    True,
+    0,
+    -1,
+    2**64 - 1,
+    1.5,
+    "",
+    "\0",
+    [],
+    [None],
+    [[]],
+    {},
+    {"": None},
+    "x" * 10_000,
+]
+
+
+def answered(body: bytes) -> Json:
+    """The whole review that answers `body`, checked for what always holds."""
+    request = parse(body)
+    outcome = decide(request, CATALOG, SETTINGS)
+    sent: Json = orjson.loads(respond(request.uid, request.api_version, outcome))
+    assert sent["response"]["uid"] == orjson.loads(body)["request"]["uid"]
+    assert outcome.reason in REASONS
+    assert len(sent["response"].get("status", {}).get("message", "")) < MAX_MESSAGE
+    return sent
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_an_answer_or_not_a_review(body: bytes) -> None:
+    with contextlib.suppress(NotAReview):
+        parse(body)
+
+
+@settings(max_examples=300)
+@given(JSON)
+def test_any_json_is_an_answer_or_not_a_review(value: object) -> None:
+    with contextlib.suppress(NotAReview):
+        parse(orjson.dumps(value))
+
+
+@settings(max_examples=300)
+@given(
+    st.dictionaries(
+        st.sampled_from(["operation", "resource", "namespace", "name", "subResource", "object"]), JSON
+    )
+)
+def test_any_field_of_a_review_may_be_anything(changes: Json) -> None:
+    answered(review(pod({"secrets": "stripe"}), **changes))
+
+
+@settings(max_examples=500)
+@given(st.dictionaries(NAMES, st.text(max_size=100)))
+def test_any_annotation_may_be_any_text(annotations: dict[str, str]) -> None:
+    value = pod()
+    value["metadata"]["annotations"] = {PREFIX + name: text for name, text in annotations.items()}
+    answered(review(value))
+    parse_annotations(ours(value["metadata"]["annotations"]))
+
+
+def test_every_part_of_a_pod_may_be_anything() -> None:
+    """One place after the other of a full pod is replaced by each kind of value."""
+    whole = pod(
+        {"secrets": "all", "certificates": "all", "identity": "true", "env": "X=smtp.password"},
+        securityContext={"runAsUser": 1, "fsGroup": 1, "supplementalGroups": [1]},
+        containers=[
+            {
+                "name": "app",
+                "env": [{"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "v"}}}],
+                "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": True}],
+                "securityContext": {"runAsUser": 1},
+            }
+        ],
+        initContainers=[{"name": "istio-proxy", "restartPolicy": "Always"}],
+        volumes=[{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"audience": "a"}}]}}],
+        nodeSelector={"kubernetes.io/os": "linux"},
+        os={"name": "linux"},
+    )
+    assert answer(review(whole))["allowed"]
+    text = orjson.dumps(whole)
+    paths = list(_paths(whole))
+    for path in paths:
+        for value in VALUES:
+            changed = orjson.loads(text)
+            _replace(changed, path, value)
+            answered(review(changed))
+    assert len(paths) > 40
+
+
+def _paths(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    found = [at] if at else []
+    if isinstance(value, dict):
+        return found + [path for key, item in value.items() for path in _paths(item, (*at, key))]
+    if isinstance(value, list):
+        return found + [path for index, item in enumerate(value) for path in _paths(item, (*at, index))]
+    return found
+
+
+def _replace(value: Json, path: tuple[str | int, ...], new: object) -> None:
+    inner: Json = value
+    for key in path[:-1]:
+        inner = inner[key]  # type: ignore[index]
+    inner[path[-1]] = new  # type: ignore[index]
+
+
+def test_bytes_of_a_real_review_flipped_at_random_are_an_answer_or_not_a_review() -> None:
+    random_ = random.Random(5)  # noqa: S311 - a seed
+    whole = bytearray(review(pod({"secrets": "all", "env": "X=smtp.password"})))
+    for _ in range(2_000):
+        body = bytearray(whole)
+        for _ in range(random_.randrange(1, 4)):
+            body[random_.randrange(len(body))] = random_.randrange(256)
+        with contextlib.suppress(NotAReview):
+            answered(bytes(body))
+
+
+def test_a_hostile_name_cannot_break_the_line_or_the_terminal_of_a_message() -> None:
+    name = "a\n\x1b[2Jb\u202e" * 10_000
+    value = pod({"secrets": name, name: "x", "containers": name}, ephemeralContainers=[])
+    message = answer(review(value))["status"]["message"]
+    assert len(message) < 2_000
+    assert all(line.isprintable() for line in message.splitlines())
+    value = pod(
+        {"secrets": "stripe"},
+        containers=[{"name": name, "volumeMounts": [{"name": name, "mountPath": "/run/podkeys/" + name}]}],
+    )
+    assert answer(review(value))["status"]["message"].isprintable()
+
+
+def test_ten_thousand_leftovers_are_refused_briefly_and_soon() -> None:
+    mounts = [{"name": "podkeys", "mountPath": f"/{at}"} for at in range(10_000)]
+    value = pod({"secrets": "stripe"}, containers=[{"name": "app", "volumeMounts": mounts}])
+    assert len(answer(review(value))["status"]["message"]) < 4_000
