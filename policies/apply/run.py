@@ -94,17 +94,22 @@ def _delete(change: Change, store: Store) -> None:
 def _check(change: Change, item: Item, store: Store) -> None:
     """Read back what was written. A new role that lacks a protection is taken back, so that nobody can use it."""
     stored = store.read(change.path)
-    found = differences(item.fields, stored.fields if stored else {})
-    if not found:
-        return
     name = change.path.rpartition("/")[2]
-    texts = []
-    for field, (wanted, got) in found.items():
-        if got == ABSENT:
-            texts.append(f"the server dropped {field}; it needs OpenBao 2.6.2 or newer")
-        else:
-            texts.append(f"the server changed {field}: wrote {wanted!r}, read {got!r}")
-    raise DroppedError(f"{item.kind} {name}: {'; '.join(texts)}; {_take_back(change, store)}")
+    if stored is None:
+        raise DroppedError(
+            f"{item.kind} {name}: the server took it, and it is not there: somebody deleted it at once, or a "
+            "control group holds it back; look at the token's policy"
+        )
+    found = differences(item.fields, stored.fields)
+    if found:
+        lost = "; ".join(_lost(field, wanted, got) for field, (wanted, got) in found.items())
+        raise DroppedError(f"{item.kind} {name}: {lost}; {_take_back(change, store)}")
+
+
+def _lost(field: str, wanted: object, got: object) -> str:
+    if got == ABSENT:
+        return f"the server dropped {field}; it needs OpenBao 2.6.2 or newer"
+    return f"the server changed {field}: wrote {wanted!r}, read {got!r}"
 
 
 def _take_back(change: Change, store: Store) -> str:

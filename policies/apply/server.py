@@ -67,7 +67,13 @@ class Server:
             raise self._error(method, path, response)
         if method in ("put", "post", "delete"):
             self._index = response.headers.get("X-Vault-Index", self._index)
-        return _json(response) or {}
+        answer = _json(response) or {}
+        if answer.get("wrap_info"):
+            raise RefusedError(
+                f"{method.upper()} {path}: a control group holds this request until somebody confirms it, and nothing "
+                "was done; expected a token without one: put the control group where the token is handed out"
+            )
+        return answer
 
     def _send(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> requests.Response:
         headers = {}

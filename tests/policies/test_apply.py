@@ -1,7 +1,11 @@
 """plan and apply against a real OpenBao, by the commands and by the parts they are made of."""
 
 import json
+import os
+import pty
 import shutil
+import subprocess
+import sys
 import urllib.error
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -385,6 +389,29 @@ def test_a_namespace_of_the_server_limits_the_applying_token(
             bao.call("GET", path, token=token)
 
 
+@pytest.mark.parametrize(
+    ("ttl", "said"),
+    [('ttl = "1h"', "a control group holds this request"), ("", "took it, and it is not there")],
+)
+def test_a_control_group_is_not_taken_for_done(bao: Server, made: trees.Tree, ttl: str, said: str) -> None:
+    """The server answers 200 with a wrapping token, or without a ttl just 204, and has written nothing."""
+    group = (
+        f"control_group = {{ {ttl}\n"
+        'factor "ops" { controlled_capabilities = ["update"]\n'
+        'identity { group_names = ["ops"]\napprovals = 1 } } }'
+    )
+    exact = f'path "{EAST}payments.payments" {{ capabilities = ["read", "update"]\n{group} }}'
+    result = podkeys("apply", made, limited_token(bao, f"{applying_policy(made.cluster)}\n{exact}"))
+    assert result.return_value == 1
+    assert "stopped at 1 of 5 changes" in result.output
+    assert said in result.output
+
+
+def test_a_namespace_that_is_missing_is_named(bao: Server, mounts: Mounts, tmp_path: Path) -> None:
+    made = trees.Tree(tmp_path, trees.cluster(mounts, bao.address, vault_namespace="nowhere")).start()
+    assert "namespace not found" in podkeys("plan", made, bao.root_token).output
+
+
 def test_a_mount_that_is_missing_is_named(bao: Server, mounts: Mounts, tmp_path: Path) -> None:
     made = trees.Tree(tmp_path, trees.cluster(mounts, bao.address, serving_mount="pki-nowhere")).start()
     result = podkeys("plan", made, bao.root_token)
@@ -411,3 +438,28 @@ def test_the_documented_policy_is_the_one_that_is_tested(mounts: Mounts) -> None
     of = trees.cluster(mounts, "https://vault.example.com", identity_mount="spiffe-eu-nl-prod-a", **names)
     text = Path(__file__).parents[2].joinpath("docs", "apply.md").read_text()
     assert text.partition("```hcl\n")[2].partition("```")[0] == applying_policy(of)
+
+
+def test_a_terminal_sees_progress_and_standard_output_stays_clean(bao: Server, made: trees.Tree) -> None:
+    podkeys("apply", made, bao.root_token)
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from policies.apply.cli import plan; plan()",
+            "--cluster=east",
+            "--json",
+            f"--generated={made.top}",
+        ],
+        cwd=Path(__file__).parents[2],
+        env={"BAO_TOKEN": bao.root_token, "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        check=True,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert "Reading" in shown
+    assert json.loads(done.stdout)["unchanged"] == 5

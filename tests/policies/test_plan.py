@@ -131,11 +131,13 @@ def test_nothing_of_a_service_role_in_conflict_is_pruned(desired: Desired) -> No
         "pki-east/roles/podkeys...",
         "sys/policies/acl/podkeys.east.a/b",
         "sys/policies/acl/podkeys.east.a.b",
+        "sys/policies/acl/podkeys.east.marked",
     ],
 )
 def test_what_only_looks_like_ours_is_left_alone(desired: Desired, path: str) -> None:
     """Invariant: apply touches only what is ours; a name with our prefix is not enough."""
-    current = {**applied(desired), path: Stored({"policy": "# by hand"})}
+    text = f"{names.MARK}, or so it says" if path.endswith("marked") else "# by hand"
+    current = {**applied(desired), path: Stored({"policy": text})}
     plan = decide(desired, current, prune=True)
     assert plan.changes == ()
     assert plan.foreign == (path,)
