@@ -463,3 +463,18 @@ def test_a_terminal_sees_progress_and_standard_output_stays_clean(bao: Server, m
     os.close(ours)
     assert "Reading" in shown
     assert json.loads(done.stdout)["unchanged"] == 5
+
+
+def test_a_value_that_the_server_changed_is_named(bao: Server, made: trees.Tree) -> None:
+    made.edit("payments/payments/pki.serving.json", key_bits=0)
+    result = podkeys("apply", made, bao.root_token)
+    assert "the server changed key_bits: wrote 0, read 256" in result.output
+
+
+def test_a_weaker_role_that_may_not_be_taken_back_is_said_to_stand(bao: Server, made: trees.Tree) -> None:
+    text = applying_policy(made.cluster).replace(', "delete"', "")
+    made.edit("payments/payments/pki.serving.json", allowed_moon_phases=["full"])
+    result = podkeys("apply", made, limited_token(bao, text))
+    assert "dropped allowed_moon_phases" in result.output
+    assert "could not be taken back (DELETE" in result.output
+    assert "): delete it" in result.output

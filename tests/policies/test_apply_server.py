@@ -349,3 +349,16 @@ def test_an_older_server_is_told_about_in_the_plan(tmp_path: Path) -> None:
         made.role("payments", "payments")
         output = run_plan(made, BAO_TOKEN=TOKEN).output
     assert "HashiCorp Vault 1.21.0 does not know allowed_ip_sans_cidr" in output
+
+
+def test_a_policy_that_goes_away_while_it_is_read_is_not_there(tmp_path: Path) -> None:
+    listed = b'{"data": {"keys": ["podkeys.east.old.old"]}}'
+    with scripted({"sys/policies/acl": (200, {}, listed)}) as server:
+        made = trees.Tree(tmp_path, at(server.address)).start()
+        assert run_plan(made, BAO_TOKEN=TOKEN).output == "Plan for east: no changes\n"
+
+
+def test_an_answer_that_nobody_expects_is_shown() -> None:
+    with scripted({"sys/policies/acl": (418, {}, b"teapot")}) as server:
+        error = failure(at(server.address))
+        assert (error.exit_code, "418: teapot; expected 200 or 204" in str(error)) == (1, True)

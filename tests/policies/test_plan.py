@@ -15,7 +15,7 @@ from policies.apply.compare import ABSENT, differences
 from policies.apply.permissions import applying_policy, needed
 from policies.apply.plan import Plan, decide
 from policies.apply.protections import lacking, product
-from policies.apply.state import Desired, Stored, places
+from policies.apply.state import Desired, Stored, owner, places
 from tests.policies import trees
 
 MOUNTS = Mounts("kv", "kv1", "pki-east", "spiffe-east", "jwt-east", Issuer())
@@ -258,3 +258,9 @@ def test_a_difference_in_line_ends_shows(desired: Desired) -> None:
     current = applied(desired)
     current[POLICY] = Stored({"policy": str(desired.items[POLICY].fields["policy"]).rstrip("\n")}, 1)
     assert "(no line feed at the end)" in show.plan_text(decide(desired, current), ())
+
+
+def test_a_name_without_our_prefix_has_no_owner(desired: Desired) -> None:
+    for place in places(desired.cluster):
+        assert owner(desired.cluster, place, "payments.payments.api") is None
+        assert owner(desired.cluster, place, f"{place.prefix}payments.payments.api") == POLICY
