@@ -49,7 +49,7 @@ def execute(plan: Plan, store: Store) -> Iterator[Change]:
         except ApplyError as error:
             raise StoppedError(
                 f"stopped at {done + 1} of {len(plan.changes)} changes, {change.action} {change.path}: {error}\n"
-                f"{done} changes before it are done and stand; once the cause is gone, run apply again: it goes on from there",
+                f"done before it, and standing: {done}; once the cause is gone, run apply again: it goes on from there",
                 error,
             ) from error
         yield change

@@ -148,7 +148,7 @@ def _policy(file: Path) -> str:
 
 def _fields(file: Path, path: str) -> dict[str, Any]:
     try:
-        document = json.loads(_text(file))
+        document = json.loads(_text(file), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise TreeError(f"{file}: got no JSON ({error}); {_REGENERATE}") from None
     if not isinstance(document, dict) or set(document) != {"generatedFrom", "path", "data"}:
@@ -161,6 +161,14 @@ def _fields(file: Path, path: str) -> dict[str, Any]:
     if not isinstance(fields, dict) or not fields:
         raise TreeError(f"{file}: data: expected an object of the role's fields; {_REGENERATE}")
     return fields
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A key given twice would show one value to the reviewer and another to the server."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(f"a key is given twice among {', '.join(sorted(found))}")
+    return found
 
 
 def _check_login(folder: _Folder, file: Path, account: str, fields: dict[str, Any]) -> None:

@@ -163,7 +163,7 @@ def test_a_failure_half_way_says_how_far_it_came_and_the_next_run_completes(
     half = podkeys("apply", made, limited_token(bao, "\n\n".join(stanzas[:-1])))
     assert half.return_value == 1
     assert "stopped at 5 of 5 changes, create auth/" in half.output
-    assert "4 changes before it are done" in half.output
+    assert "done before it, and standing: 4" in half.output
     assert half.output.count("+ created") == 4
     rest = podkeys("apply", made, limited_token(bao, applying_policy(made.cluster)))
     assert (rest.return_value, rest.output.count("+ created")) == (0, 1)

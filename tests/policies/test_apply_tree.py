@@ -241,6 +241,12 @@ def test_a_role_without_fields_is_refused(made: trees.Tree, data: object) -> Non
     refused(made, f"{ROLE}/pki.serving.json", "data")
 
 
+def test_a_key_that_is_given_twice_is_refused(made: trees.Tree) -> None:
+    file = made.root / ROLE / "pki.serving.json"
+    file.write_text(file.read_text().replace('"max_ttl"', '"max_ttl": "1h",\n"max_ttl"'))
+    refused(made, f"{ROLE}/pki.serving.json", "given twice", "max_ttl")
+
+
 def test_a_policy_that_is_no_text_is_refused(made: trees.Tree) -> None:
     (made.root / ROLE / "policy.hcl").write_bytes(names.MARK.encode() + b"\xff")
     refused(made, f"{ROLE}/policy.hcl", "UTF-8")
