@@ -14,6 +14,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 MAX_CERTIFICATES = 1000  # several times the public web's roots; each costs a parse
 MIN_RSA_BITS = 2048
+MAX_KEY_BYTES = 16 * 1024  # twice an RSA key of 8192 bits
 MAX_RSA_BITS = 8192  # checking the parts of a longer one takes seconds
 
 _DER_SEQUENCE = 0x30
@@ -24,7 +25,7 @@ _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----[^-]*(?:-(?!----)[^-]*)*
 def certificates(pem: bytes, source: str = "certificate") -> tuple[x509.Certificate, ...]:
     """All certificates in `pem`, in order, at least one; other PEM blocks, such as a key, are passed over.
 
-    Every extension and public key is parsed here, so that no later reader meets a malformed one.
+    Every part that is read later is parsed here, so that no later reader meets a malformed one.
     `source` names the file or answer in the message. Raises CertificateError.
     """
     blocks = _blocks(pem, source, "CERTIFICATE")
@@ -41,6 +42,8 @@ def private_key(pem: bytes, source: str = "key") -> PrivateKey:
     if len(labels) != 1:
         raise CertificateError(f"{source}: got {len(labels)} private keys in PEM, expected one")
     block = _blocks(pem, source, labels[0])[0]
+    if len(block) > MAX_KEY_BYTES:
+        raise CertificateError(f"{source}: got a key of {len(block)} bytes, expected at most {MAX_KEY_BYTES}")
     if labels[0].startswith("ENCRYPTED") or b"Proc-Type: 4,ENCRYPTED" in block:
         raise CertificateError(
             f"{source}: got an encrypted private key, expected a plain one; decrypt it with openssl pkey"
@@ -115,10 +118,23 @@ def _blocks(pem: bytes, source: str, label: str) -> list[bytes]:
 def _certificate(block: bytes, source: str) -> x509.Certificate:
     try:
         certificate = x509.load_pem_x509_certificate(block)
-        certificate.extensions  # noqa: B018 - parsed for its errors
+        for part in _LAZY:
+            getattr(certificate, part)
         certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except _MALFORMED:
         raise CertificateError(
             f"{source}: got a certificate that can't be parsed, expected X.509 as RFC 5280 has it"
         ) from None
     return certificate
+
+
+# Parsed by cryptography only when they are asked for
+_LAZY = ("subject", "issuer", "serial_number", "not_valid_before_utc", "not_valid_after_utc", "extensions")
+_MALFORMED = (
+    ValueError,
+    TypeError,  # a name's attribute in a type that it can't have
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)

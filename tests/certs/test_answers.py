@@ -1,6 +1,8 @@
 """What comes back is compared with what was asked, each way in which a server can get it wrong."""
 
+import base64
 import datetime as dt
+import random
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -324,3 +327,22 @@ def openssl_verifies(folder: Path, leaf: bytes, sent: bytes) -> bool:
     command = ["openssl", "verify", "-no-CApath", "-attime", str(int(NOW.timestamp()))]
     files = ["-CAfile", str(folder / "root"), "-untrusted", str(folder / "sent"), str(folder / "leaf")]
     return subprocess.run([*command, *files], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number:cryptography.utils.CryptographyDeprecationWarning")
+def test_a_damaged_certificate_is_a_problem_and_no_exception() -> None:
+    """3,000 seeded damages to bytes of a leaf with names of every kind, as answer and as issuer."""
+    dice = random.Random(20261125)  # noqa: S311 - repeatable, not secret
+    names = [
+        *authority.general_names(SERVING),
+        x509.RFC822Name("a@b"),
+        x509.DirectoryName(authority.name("x")),
+    ]
+    leaf = ROOT.sign(KEY.public_key(), Asked(names=names, subject=subject((NameOID.COUNTRY_NAME, "NL"))))
+    whole = leaf.public_bytes(Encoding.DER)
+    for _ in range(3000):
+        damaged = bytearray(whole)
+        damaged[dice.randrange(len(whole))] = dice.choice([0, 0x80, 0xFF, dice.randrange(256)])
+        text = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(damaged) + b"-----END CERTIFICATE-----\n"
+        for chain, issuers in ((text, [ROOT.pem]), (pem.to_pem(leaf), [text])):
+            assert verify.answer_problems(SERVING, KEY, chain=chain, issuers=issuers, now=NOW)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import urllib.error
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -69,8 +70,9 @@ def issuer(bao: Server, mount: str, number: str, item: dict[str, Any]) -> Issuer
             bao.call("GET", f"{mount}/cert/{item['serial_number']}", token="")["data"]["revocation_time"] > 0
         )
     except urllib.error.HTTPError as error:
-        assert error.code == 404  # signed elsewhere
-        revoked = False
+        if error.code != HTTPStatus.NOT_FOUND:
+            raise
+        revoked = False  # signed elsewhere: this mount tells nobody without a token
     return Issuer(certificate.encode(), has_key=item["key_id"] != "", revoked=revoked)
 
 
