@@ -81,7 +81,9 @@ def _unknown(found: Mapping[str, str]) -> Iterator[Problem]:
         if name in known or (dot and option in OPTIONS):
             continue
         shown = clip(name.removeprefix(PREFIX), 80)
-        hint = meant(name.lower().removeprefix(PREFIX), [*known, *(f"{option}." for option in OPTIONS)])
+        hint = meant(
+            name.lower().removeprefix(PREFIX), [*known, *(f"{option}.<name>" for option in OPTIONS)], PREFIX
+        )
         expected = listed([*known, *(f"{option}.<name>" for option in OPTIONS)])
         if "/" in name:  # the prefix itself is misspelt
             yield Problem("annotation", f"{shown}: unknown annotation; the prefix is {PREFIX}, in lower case")

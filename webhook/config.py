@@ -20,8 +20,8 @@ class OperatorSettings:
 
     `uid` and `gid` are the image's numeric user, used where the pod names none of its own. `proxies` are
     containers that other webhooks inject: ours start after those that are native sidecars, and none of them
-    gets our mounts. `python` is the interpreter's path inside the image. The memory of both containers
-    includes what a full volume takes. `version` is the release that the status annotation names.
+    gets our mounts unless the pod names it. `python` is the interpreter's path inside the image. The memory of
+    both containers includes what full volumes take. `version` is the release that the status annotation names.
     """
 
     image: str

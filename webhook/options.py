@@ -126,7 +126,7 @@ SETTINGS_OPTIONS = (
     ),
     _option(
         "--proxies",
-        "Containers, comma-separated, that other webhooks inject: they start first and get no mounts.",
+        "Containers, comma-separated, that other webhooks inject: they start first, and get no mounts unless named.",
         type=names,
         default=",".join(_DEFAULTS.proxies),
     ),

@@ -26,24 +26,24 @@ class Placement:
 
 
 def place(pod: Pod, names: Sequence[str], proxies: Sequence[str]) -> tuple[Placement, list[Problem]]:
-    """`names` are those of the annotation, empty for the default: all but init containers and proxies."""
+    """`names` are those of the annotation, empty for the default: all but init containers and proxies.
+
+    A proxy gets the mounts where it is named: a gateway's pod is nothing but its proxy.
+    """
     position = _position(pod, proxies)
-    apps = [
-        Target(f"/spec/containers/{index}", container)
-        for index, container in enumerate(pod.containers)
-        if container.name not in proxies
-    ]
+    apps = [Target(f"/spec/containers/{index}", container) for index, container in enumerate(pod.containers)]
     later = [
         Target(f"/spec/initContainers/{index}", container)
         for index, container in enumerate(pod.init_containers or ())
-        if index >= position and container.name not in proxies
+        if index >= position
     ]
     if names:
         targets = tuple(target for target in (*later, *apps) if target.container.name in names)
         known = {target.container.name for target in targets}
-        problems = [_not_a_target(pod, name, apps + later, proxies) for name in sorted(set(names) - known)]
+        problems = [_not_a_target(pod, name, apps + later) for name in sorted(set(names) - known)]
         return Placement(position, targets), problems
-    return Placement(position, tuple(apps)), [] if apps else [_no_target(pod)]
+    targets = tuple(target for target in apps if target.container.name not in proxies)
+    return Placement(position, targets), [] if targets else [_no_target(pod)]
 
 
 def _position(pod: Pod, proxies: Sequence[str]) -> int:
@@ -64,12 +64,8 @@ def _no_target(pod: Pod) -> Problem:
     )
 
 
-def _not_a_target(pod: Pod, name: str, targets: Sequence[Target], proxies: Sequence[str]) -> Problem:
+def _not_a_target(pod: Pod, name: str, targets: Sequence[Target]) -> Problem:
     got = f"{PREFIX}containers: got {quote(name)}"
-    if name in proxies:
-        return Problem(
-            "containers", f"{got}, a proxy that the platform injects, which gets no mounts; remove it"
-        )
     if any(container.name == name for container in pod.init_containers or ()):
         return Problem(
             "containers",

@@ -175,7 +175,7 @@ def _env(request: InjectionRequest, role: Role, cluster: Cluster) -> Iterator[Pr
         )
     for item in request.env:
         secret = role.secrets.get(item.entry)
-        got = f"{PREFIX}env: got {item.variable[:80]}={quote(item.entry)}"
+        got = f"{PREFIX}env: got {clip(item.variable, 80)}={clip(item.entry, 80)}"
         if secret is None:
             allowed = [name for name, entry in role.secrets.items() if entry.env]
             yield Problem(

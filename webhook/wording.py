@@ -41,7 +41,7 @@ def listed(names: Iterable[str], *, nothing: str = "none") -> str:
     return shown if len(found) <= MAX_LISTED else f"{shown} and {len(found) - MAX_LISTED} more"
 
 
-def meant(got: str, known: Iterable[str]) -> str:
+def meant(got: str, known: Iterable[str], prefix: str = "") -> str:
     """`; did you mean X?`, or nothing when no known name is close."""
     close = difflib.get_close_matches(got.lower(), sorted(known), n=1) if len(got) <= MAX_COMPARED else []
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {prefix}{clip(close[0], MAX_QUOTED)}?" if close else ""

@@ -112,8 +112,8 @@ def test_a_wrong_value_is_told_with_what_was_expected(name: str, value: str, sai
 @pytest.mark.parametrize(
     ("annotations", "said"),
     [
-        ({"secert": "a"}, "podkeys.dev/secert: unknown annotation; did you mean secrets?"),
-        ({"Secrets": "a"}, "did you mean secrets?"),
+        ({"secert": "a"}, "podkeys.dev/secert: unknown annotation; did you mean podkeys.dev/secrets?"),
+        ({"Secrets": "a"}, "did you mean podkeys.dev/secrets?"),
         ({"vault-address": "https://evil.example.com"}, "unknown annotation; expected one of"),
         ({"image": "evil"}, "unknown annotation"),
         ({"patch": "[]"}, "unknown annotation"),

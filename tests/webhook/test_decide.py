@@ -513,7 +513,7 @@ def test_mounts_go_to_the_named_containers_alone() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("istio-proxy", "a proxy that the platform injects, which gets no mounts"),
+        ("istio-proxy", "an init container that runs before podkeys-init"),
         ("early", "an init container that runs before podkeys-init"),
         ("podkeys-init", "which the pod does not have"),
     ],
@@ -526,9 +526,11 @@ def test_containers_that_cannot_have_mounts_are_refused(name: str, said: str) ->
     assert said in refusal(value)
 
 
-def test_a_pod_of_proxies_alone_is_refused() -> None:
-    told = refusal(pod({"secrets": "stripe"}, containers=[{"name": "istio-proxy"}]))
-    assert "expected a container that is no injected proxy" in told
+def test_a_gateway_which_is_a_proxy_alone_must_name_it() -> None:
+    value = pod({"secrets": "stripe"}, containers=[{"name": "istio-proxy"}])
+    assert "expected a container that is no injected proxy; name the one" in refusal(value)
+    value["metadata"]["annotations"]["podkeys.dev/containers"] = "istio-proxy"
+    assert "volumeMounts" in container(injected(value), "istio-proxy")
     assert "got none" in refusal(pod({"secrets": "stripe"}, containers=None))
 
 

@@ -92,7 +92,7 @@ def test_a_warning_stands_on_standard_error(catalog: Path) -> None:
 
 def test_of_several_documents_pods_are_shown_and_one_refusal_counts(catalog: Path) -> None:
     """Such as what `helm template` prints."""
-    service = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {enum: [=, <]}\n"
     both = f"{{apiVersion: v1, kind: List, items: [{{kind: ConfigMap}}]}}\n---\n{DEPLOYMENT}"
     done = run(catalog, "---\n".join([service, both, DEPLOYMENT.replace("stripe", "strpe"), DEPLOYMENT]))
     assert done.returncode == 1
@@ -123,7 +123,7 @@ def test_a_pod_that_does_not_ask_is_shown_as_it_is(catalog: Path) -> None:
         ("kind: Deployment", "Deployment/?: got nothing at spec.template, expected a pod template"),
         ("kind: CronJob\nspec: {jobTemplate: []}", "got nothing at spec.jobTemplate.spec.template"),
         ("kind: Pod\nmetadata: {}\nspec: {1: 2}", "got what JSON can't hold"),
-        ('kind: Pod\nmetadata: {name: "\\ud800"}\nspec: {}', "got what JSON can't hold"),
+        ('kind: Pod\nmetadata: {name: "\\ud800"}\nspec: {}', "got no YAML"),
         ("kind: Pod\nmetadata: {name: 36893488147419103232}\nspec: {}", "got what JSON can't hold"),
         ("kind: Pod\nspec: {}", "refused: this pod can't be read: metadata: got nothing"),
         ("kind: Pod\nmetadata: &a {annotations: *a}", "got what JSON can't hold (Recursion"),
