@@ -1,0 +1,157 @@
+"""Prometheus metrics, liveness and readiness, on a port of their own, from a thread of the serving process.
+
+Labels come from closed sets only: outcomes, reason codes, status codes; nothing that a caller can choose.
+"""
+
+import platform
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from webhook.store import Store
+from webhook.tls import Contexts
+
+BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)  # seconds
+PEER_SECONDS = 5.0  # for a scraper or a prober to send its few bytes and read the answer
+
+
+class Metrics:
+    """What requests count. One registry a process, so that tests share nothing."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        Info("podkeys_build", "This release.", registry=self.registry).info(
+            {"version": version("podkeys"), "python": platform.python_version()}
+        )
+        self._admissions = Counter(
+            "podkeys_admissions",
+            "Admission reviews answered, by outcome (inject, skip, deny) and reason code.",
+            ("outcome", "reason"),
+            registry=self.registry,
+        )
+        self._duration = Histogram(
+            "podkeys_admission_duration_seconds",
+            "From a review's first read to its finished answer, without TLS and waiting for a thread.",
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._refused = Counter(
+            "podkeys_http_refused",
+            "Requests answered without a review, by HTTP status.",
+            ("status",),
+            registry=self.registry,
+        )
+        self._slow = Counter(
+            "podkeys_slow_peers",
+            "Connections ended because a request was not sent in time.",
+            registry=self.registry,
+        )
+
+    def admission(self, outcome: str, reason: str, seconds: float) -> None:
+        self._admissions.labels(outcome, reason).inc()
+        self._duration.observe(seconds)
+
+    def refused(self, status: int) -> None:
+        self._refused.labels(str(status)).inc()
+
+    def slow_peer(self) -> None:
+        self._slow.inc()
+
+
+class Condition(Collector):
+    """Gauges that are read when they are asked for, so that they can't go stale."""
+
+    def __init__(self, store: Store, contexts: Contexts, ready: Callable[[], bool]) -> None:
+        self._store, self._contexts, self._ready = store, contexts, ready
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        state = self._store.state
+        self._contexts.current()  # a renewed certificate shows even when no connection comes
+        roles = sum(len(item.roles) for item in state.catalog.namespaces.values()) if state.catalog else 0
+        for name, text, value in (
+            ("podkeys_ready", "1 while pods should be sent here.", self._ready()),
+            (
+                "podkeys_catalog_last_attempt_ok",
+                "1 when the files on disk are the catalog that is served.",
+                not state.error,
+            ),
+            (
+                "podkeys_catalog_last_success_timestamp_seconds",
+                "When the files were last found to be the catalog that is served.",
+                state.succeeded_at,
+            ),
+            (
+                "podkeys_catalog_loaded_timestamp_seconds",
+                "When the catalog that is served was read.",
+                state.loaded_at,
+            ),
+            ("podkeys_catalog_roles", "Service roles in the catalog, once for each namespace.", roles),
+            (
+                "podkeys_serving_certificate_remaining_seconds",
+                "Until the serving certificate ends; negative afterwards.",
+                self._contexts.not_after - time.time(),
+            ),
+            (
+                "podkeys_serving_certificate_last_attempt_ok",
+                "1 when the files on disk are the certificate that is served.",
+                not self._contexts.error,
+            ),
+        ):
+            yield GaugeMetricFamily(name, text, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    status: HTTPStatus
+    text: bytes
+    content_type: str = "text/plain; charset=utf-8"
+
+
+def page(path: str, registry: CollectorRegistry, why_not_ready: Callable[[], str]) -> Page:
+    """The answer for a path: /healthz, /readyz (503 with the reason) or /metrics."""
+    if path == "/healthz":
+        return Page(HTTPStatus.OK, b"ok\n")
+    if path == "/readyz":
+        reason = why_not_ready()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if reason else HTTPStatus.OK
+        return Page(status, f"{reason or 'ok'}\n".encode())
+    if path == "/metrics":
+        return Page(HTTPStatus.OK, generate_latest(registry), CONTENT_TYPE_LATEST)
+    return Page(HTTPStatus.NOT_FOUND, b"expected /healthz, /readyz or /metrics\n")
+
+
+def start(
+    listener: socket.socket, registry: CollectorRegistry, why_not_ready: Callable[[], str]
+) -> ThreadingHTTPServer:
+    """Answer on a bound socket, from daemon threads, until the process ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = PEER_SECONDS
+
+        def do_GET(self) -> None:
+            answer = page(self.path.partition("?")[0], registry, why_not_ready)
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.content_type)
+            self.send_header("Content-Length", str(len(answer.text)))
+            self.end_headers()
+            self.wfile.write(answer.text)
+
+        def log_message(self, *_: object) -> None:
+            """Probes every few seconds are no news."""
+
+    server = ThreadingHTTPServer(listener.getsockname()[:2], Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server

@@ -1,0 +1,151 @@
+"""`podkeys webhook serve`: flags to a running service."""
+
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from webhook import logs, server
+from webhook.options import ENV_PREFIX, catalog_options, operator_settings, settings_options
+from webhook.server import Limits, Listeners, Service
+from webhook.store import Store
+from webhook.tls import Contexts, TLSError
+
+BACKLOG = 2048
+MAX_PORT = 65535
+_DEFAULTS = Limits()
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+Command = Callable[..., Any]
+
+
+def address(text: str) -> tuple[str, int]:
+    """HOST:PORT → (host, port). An IPv6 address stands in brackets; port 0 is a free one."""
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdecimal() and int(port) <= MAX_PORT):
+        raise click.BadParameter(f"got {text!r}, expected HOST:PORT such as 0.0.0.0:8443 or [::]:8443")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _option(flag: str, text: str, **attributes: Any) -> Callable[[Command], Command]:  # noqa: ANN401 - click's own
+    variable = ENV_PREFIX + flag.removeprefix("--").replace("-", "_").upper()
+    shown = "default" in attributes
+    return click.option(flag, help=text, envvar=variable, show_envvar=True, show_default=shown, **attributes)
+
+
+def _seconds(flag: str, text: str, most: float, default: float) -> Callable[[Command], Command]:
+    least = 0 if flag == "--drain" else 0.1
+    return _option(flag, text, type=click.FloatRange(least, most), default=default)
+
+
+@click.command()
+@_option(
+    "--listen",
+    "Where the API server posts admission reviews, to /mutate.",
+    type=address,
+    default="0.0.0.0:8443",
+    metavar="HOST:PORT",
+)
+@_option(
+    "--metrics-listen",
+    "Where /healthz, /readyz and /metrics answer, without TLS.",
+    type=address,
+    default="0.0.0.0:8080",
+    metavar="HOST:PORT",
+)
+@_option("--tls-cert", "PEM certificate chain; read again when it changes.", type=_FILE, required=True)
+@_option("--tls-key", "Its PEM key, unencrypted.", type=_FILE, required=True)
+@catalog_options
+@settings_options
+@_option("--threads", "Requests answered at a time.", type=click.IntRange(2, 64), default=_DEFAULTS.threads)
+@_seconds("--handshake-timeout", "Seconds for a TLS handshake.", 30, _DEFAULTS.handshake_seconds)
+@_seconds("--request-timeout", "Seconds for all of a request to arrive.", 30, _DEFAULTS.request_seconds)
+@_seconds("--drain", "Seconds to go on serving after SIGTERM, no longer ready.", 15, _DEFAULTS.drain_seconds)
+@_seconds("--catalog-poll", "Seconds between looks at the catalog's files.", 300, _DEFAULTS.poll_seconds)
+@_option(
+    "--log-level",
+    "Least level that is logged, as JSON lines on stderr.",
+    type=click.Choice(logs.LEVELS),
+    default="info",
+)
+@click.pass_context
+def serve(ctx: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - click hands out values of many types
+    r"""Answer the API server's admission reviews over TLS, until SIGTERM.
+
+    \b
+    Example:
+      podkeys webhook serve --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key \
+        --catalog generated/eu-nl-prod-a/catalog --cluster generated/eu-nl-prod-a/cluster.json \
+        --image registry.example.com/podkeys:0.1.0
+
+    Without a valid catalog it starts, isn't ready, and refuses pods until the catalog's files are right.
+    """
+    settings = operator_settings(**flags)
+    for flag in ("catalog", "cluster"):
+        _check_exists(ctx, flag, flags[flag])
+    logs.configure(flags["log_level"])
+    service = Service(
+        settings,
+        Store(flags["catalog"], flags["cluster"]),
+        _contexts(flags["tls_cert"], flags["tls_key"]),
+        _limits(flags),
+    )
+    listeners = Listeners(
+        _bind("--listen", *flags["listen"]), _bind("--metrics-listen", *flags["metrics_listen"])
+    )
+    addresses = {"admission": _shown(listeners.admission), "metrics": _shown(listeners.metrics)}
+    logs.event(logging.INFO, "listening", addresses)
+    server.run(service, listeners, flags["log_level"])
+
+
+def _check_exists(ctx: click.Context, flag: str, path: Path) -> None:
+    if not path.exists():
+        raise click.UsageError(
+            f"--{flag}: got {str(path)!r}, which is not there; expected what `podkeys policies generate` writes",
+            ctx,
+        )
+
+
+def _limits(flags: dict[str, Any]) -> Limits:
+    return Limits(
+        threads=flags["threads"],
+        handshake_seconds=flags["handshake_timeout"],
+        request_seconds=flags["request_timeout"],
+        drain_seconds=flags["drain"],
+        poll_seconds=flags["catalog_poll"],
+    )
+
+
+def _contexts(cert: Path, key: Path) -> Contexts:
+    try:
+        return Contexts(cert, key, _certificate_changed)
+    except TLSError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _certificate_changed(error: str) -> None:
+    if error:
+        logs.event(
+            logging.ERROR, "certificate-refused", {"message": error, "so": "the last good one is kept"}
+        )
+    else:
+        logs.event(logging.INFO, "certificate-loaded", {})
+
+
+def _bind(flag: str, host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
+    except OSError as error:
+        raise click.ClickException(
+            f"{flag}: can't listen on {host}:{port}: {error.strerror or error}; choose a free address of this machine"
+        ) from None
+
+
+def _shown(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,137 @@
+"""TLS for the admission port: the serving certificate as it stands on disk, and connections that can't linger."""
+
+import errno
+import os
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+
+ANSWER_SECONDS = 2.0  # an answer may still be sent after a request's deadline, so that a slow peer learns why
+
+Signature = tuple[tuple[int, int, int], ...]
+
+
+class TLSError(ValueError):
+    """The certificate and key can't serve. The message names the files, never what stands in the key."""
+
+
+class RequestSocket(ssl.SSLSocket):
+    """A connection on which each request has one deadline for all of its reads.
+
+    A timeout of the socket itself would begin anew with every byte that a slow peer drips. What is late is
+    reported as a reset connection: gunicorn ends those without a trace.
+    """
+
+    deadline: float = float("inf")  # of time.monotonic()
+    on_late: Callable[[], None] | None = None
+
+    def expect(self, seconds: float, on_late: Callable[[], None] | None = None) -> None:
+        """Begin a request: its headers and body must have been read within `seconds`."""
+        self.deadline, self.on_late = time.monotonic() + seconds, on_late
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        remaining = self.deadline - time.monotonic()
+        if remaining > 0:
+            self.settimeout(None if remaining == float("inf") else remaining)
+            try:
+                return super().recv(buflen, flags)
+            except TimeoutError:
+                pass
+        if self.on_late:
+            self.on_late()
+            self.on_late = None
+        raise ConnectionResetError(errno.ECONNRESET, "the request took longer than it may")
+
+    def sendall(self, data: bytes, flags: int = 0) -> None:  # type: ignore[override]  # gunicorn sends bytes only
+        late = max(self.deadline, time.monotonic() + ANSWER_SECONDS)
+        view = memoryview(data)
+        while view:
+            remaining = late - time.monotonic()
+            if remaining <= 0:
+                raise ConnectionResetError(errno.ECONNRESET, "the answer was not read in time")
+            self.settimeout(None if remaining == float("inf") else remaining)
+            try:
+                view = view[self.send(view, flags) :]
+            except TimeoutError:
+                continue
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A context, and when its certificate ends (seconds since the epoch)."""
+
+    context: ssl.SSLContext
+    not_after: float
+
+
+def read(cert_file: Path, key_file: Path) -> Serving:
+    """Build a context from PEM files. Raises TLSError, also where certificate and key don't belong together."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.sslsocket_class = RequestSocket
+    try:
+        certificate = x509.load_pem_x509_certificate(cert_file.read_bytes())
+        context.load_cert_chain(cert_file, key_file, password=lambda: "")  # never a prompt
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "no PEM certificate"
+        raise TLSError(
+            f"{cert_file} and {key_file} can't serve: {reason}; "
+            "expected a PEM certificate chain and its unencrypted PEM key"
+        ) from None
+    return Serving(context, certificate.not_valid_after_utc.timestamp())
+
+
+class Contexts:
+    """The context for the next connection; a new one when the files changed, the old one while they are wrong.
+
+    Safe to call from many threads. `error` is empty, or says why the files on disk are not what is served.
+    """
+
+    def __init__(self, cert_file: Path, key_file: Path, on_change: Callable[[str], None]) -> None:
+        """Raises TLSError. `on_change` gets `error` each time that changed files were read."""
+        self._files, self._on_change = (cert_file, key_file), on_change
+        self._lock = threading.Lock()
+        self._seen = _signature(self._files)
+        self._serving = read(cert_file, key_file)
+        self.error = ""
+
+    @property
+    def not_after(self) -> float:
+        return self._serving.not_after
+
+    def current(self) -> ssl.SSLContext:
+        """Two stat calls when nothing changed. One thread reads what did; the others don't wait for it."""
+        if _signature(self._files) != self._seen and self._lock.acquire(blocking=False):
+            try:
+                self._reread()
+            finally:
+                self._lock.release()
+        return self._serving.context
+
+    def _reread(self) -> None:
+        seen = _signature(self._files)  # before reading: a swap in the middle is seen by the next connection
+        try:
+            self._serving = read(*self._files)
+            self.error = ""
+        except TLSError as error:
+            self.error = str(error)
+        self._seen = seen
+        self._on_change(self.error)
+
+
+def _signature(files: tuple[Path, Path]) -> Signature:
+    return tuple(_stat(path) for path in files)
+
+
+def _stat(path: Path) -> tuple[int, int, int]:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, at every connection
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
