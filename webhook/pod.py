@@ -23,12 +23,11 @@ class MalformedError(ValueError):
 class Mount:
     volume: str
     path: str
-    read_only: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """`file_volumes`: volumes that its environment reads by fileKeyRef. `always`: restartPolicy Always."""
+    """`file_volumes`: volumes that its environment reads by fileKeyRef, or "". `always`: restartPolicy Always."""
 
     name: str
     mounts: tuple[Mount, ...] | None
@@ -136,26 +135,27 @@ def _containers(spec: Mapping[str, Any], key: str) -> tuple[Container, ...] | No
 
 
 def _container(item: Mapping[str, Any], at: str) -> Container:
+    mounts_at, env_at = f"{at}.volumeMounts", f"{at}.env"  # once: a container may have hundreds
     mounts = _items(item, "volumeMounts", at)
     env = _items(item, "env", at)
     security = _get(item, "securityContext", dict, at) or {}
     return Container(
         name=_text(item, "name", at),
-        mounts=None if mounts is None else tuple(_mount(mount, f"{at}.volumeMounts") for mount in mounts),
-        variables=None if env is None else tuple(_text(entry, "name", f"{at}.env") for entry in env),
-        file_volumes=tuple(name for entry in env or () if (name := _file_volume(entry, f"{at}.env"))),
+        mounts=None if mounts is None else tuple(_mount(mount, mounts_at) for mount in mounts),
+        variables=None if env is None else tuple(_text(entry, "name", env_at) for entry in env),
+        file_volumes=tuple(
+            _file_volume(entry, env_at) for entry in env or () if entry.get("valueFrom") is not None
+        ),
         run_as_user=_get(security, "runAsUser", int, f"{at}.securityContext"),
         always=_text(item, "restartPolicy", at) == "Always",
     )
 
 
 def _mount(item: Mapping[str, Any], at: str) -> Mount:
-    return Mount(_text(item, "name", at), _text(item, "mountPath", at), _flag(item, "readOnly", at))
+    return Mount(_text(item, "name", at), _text(item, "mountPath", at))
 
 
 def _file_volume(entry: Mapping[str, Any], at: str) -> str:
-    if entry.get("valueFrom") is None:
-        return ""
     source = _object(entry, "valueFrom", at)
     reference = _get(source, "fileKeyRef", dict, f"{at}.valueFrom") or {}
     return _text(reference, "volumeName", f"{at}.valueFrom.fileKeyRef")

@@ -145,6 +145,11 @@ def test_asking_without_inject_is_told() -> None:
     assert 'add podkeys.dev/inject: "true", or remove podkeys.dev/secrets' in problem.message
 
 
+def test_on_change_none_is_the_default() -> None:
+    request, problems = parse({"inject": "true", "secrets": "all", "on-change": "none"})
+    assert (request.on_change, problems) == (None, [])
+
+
 def test_one_key_may_say_that_it_is_raw() -> None:
     assert messages({"key.a": "k", "format.a": "raw"}) == ""
     assert messages({"format.a": "raw"}) == ""

@@ -65,6 +65,12 @@ def test_a_pod_that_opts_out_is_untouched() -> None:
     assert reason(pod({"inject": "false", "secrets": "anything"})) == "opted-out"
 
 
+@pytest.mark.parametrize("value", ["False", "FALSE", "no", "", "true ", "TRUE"])
+def test_any_other_spelling_of_inject_is_refused(value: str) -> None:
+    """Invariant: a pod that asked for injection never runs without it; a guess may be wrong either way."""
+    assert reason(pod({"inject": value, "secrets": "stripe"})) == "annotation"
+
+
 # Who may use which role
 
 

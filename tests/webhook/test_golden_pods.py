@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import jsonpatch
+import jsonpointer
 import pytest
 
 from tests.webhook.admissions import CATALOG, SETTINGS, Json, operations
@@ -51,6 +52,18 @@ def test_golden_patch_is_what_jsonpatch_computes(case: Path) -> None:
     after = mutated(manifest.pod, response)
     assert jsonpatch.make_patch(manifest.pod, after).apply(manifest.pod) == after
     assert all(operation["op"] == "add" for operation in operations(response))
+
+
+@golden
+def test_golden_patch_replaces_nothing(case: Path) -> None:
+    """`add` to a field that is there replaces it: only absent and null ones may be added whole."""
+    manifest, response = admitted(case)
+    value = manifest.pod
+    for operation in operations(response):
+        parent, _, last = operation["path"].rpartition("/")
+        holder = jsonpointer.resolve_pointer(value, parent)
+        assert isinstance(holder, list) or holder.get(last.replace("~1", "/")) is None
+        value = jsonpatch.apply_patch(value, [operation])
 
 
 def test_there_are_at_least_thirty_golden_pods() -> None:
