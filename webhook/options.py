@@ -40,6 +40,12 @@ def memory(text: str) -> str:
     return text
 
 
+def interpreter(text: str) -> str:
+    if not text.startswith("/") or "$(" in text:
+        raise click.BadParameter(f"got {text!r}, expected an absolute path such as {_DEFAULTS.python}")
+    return text
+
+
 def names(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
@@ -79,6 +85,13 @@ SETTINGS_OPTIONS = (
         "When nodes pull it.",
         type=click.Choice(["Always", "IfNotPresent", "Never"]),
         default=_DEFAULTS.image_pull_policy,
+    ),
+    _option(
+        "--agent-python",
+        "Path of the interpreter in the image.",
+        type=interpreter,
+        default=_DEFAULTS.python,
+        metavar="PATH",
     ),
     _option(
         "--deadline",
@@ -157,6 +170,7 @@ def operator_settings(**flags: Any) -> OperatorSettings:  # noqa: ANN401 - click
     settings = OperatorSettings(
         image=flags["image"],
         image_pull_policy=flags["image_pull_policy"],
+        python=flags["agent_python"],
         deadline_seconds=flags["deadline"],
         poll_seconds=flags["poll_interval"],
         init_resources=Resources(flags["init_cpu"], flags["init_memory"]),

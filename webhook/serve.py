@@ -73,16 +73,16 @@ def _seconds(flag: str, text: str, most: float, default: float) -> Callable[[Com
 )
 @click.pass_context
 def serve(ctx: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - click hands out values of many types
-    r"""Answer the API server's admission reviews over TLS, until SIGTERM.
+    """Answer the API server's admission reviews over TLS, until SIGTERM.
 
     \b
     Example:
-      podkeys webhook serve --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key \
-        --catalog generated/eu-nl-prod-a/catalog --cluster generated/eu-nl-prod-a/cluster.json \
-        --image registry.example.com/podkeys:0.1.0
+      podkeys webhook serve --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key \\
+        --catalog generated/eu-nl-prod-a/catalog --cluster generated/eu-nl-prod-a/cluster.json \\
+        --image podkeys.example.com/podkeys:0.1.0
 
     Without a valid catalog it starts, isn't ready, and refuses pods until the catalog's files are right.
-    """
+    """  # noqa: D301 - click reads the character
     settings = operator_settings(**flags)
     for flag in ("catalog", "cluster"):
         _check_exists(ctx, flag, flags[flag])
