@@ -124,12 +124,16 @@ RSA_1024 = subprocess.run(
 ED25519 = subprocess.run(
     ["openssl", "genpkey", "-algorithm", "ED25519"], capture_output=True, check=True
 ).stdout
-FAULTS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
+FAULTS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "another key": (spoil("tls.key", OTHER_KEY), ["key"]),
     "no key": (lambda folder: (folder / "tls.key").unlink(), ["key"]),
     "no bundle": (lambda folder: (folder / "ca.crt").unlink(), ["chain"]),
     "another bundle": (spoil("ca.crt", authority.root().pem), ["chain"]),
     "a combined file of another pair": (spoil("tls.pem", OTHER.serving["tls.pem"]), ["combined"]),
+    "a combined file of another chain": (
+        lambda folder: (folder / "tls.pem").write_bytes((folder / "tls.key").read_bytes() + OTHER.chain),
+        ["combined"],
+    ),
     "no combined file": (lambda folder: (folder / "tls.pem").unlink(), []),
     "a truncated certificate": (spoil("tls.crt", OTHER.chain[:200]), ["unreadable"]),
     "an empty certificate": (spoil("tls.crt", b""), ["unreadable"]),
