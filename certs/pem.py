@@ -60,10 +60,6 @@ def private_key(pem: bytes, source: str = "key") -> PrivateKey:
     return key
 
 
-def has_private_key(pem: bytes) -> bool:
-    return any(label.endswith(b"PRIVATE KEY") for label in _BEGIN.findall(pem))
-
-
 def to_pem(certificate: x509.Certificate) -> bytes:
     """The one form in which bundles and chains are compared: 64 columns, a newline at the end."""
     return certificate.public_bytes(serialization.Encoding.PEM)

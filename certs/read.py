@@ -58,7 +58,7 @@ def read(path: Path) -> tuple[Files, ...]:
     with _opened(path) as descriptor:
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             return (_single(descriptor, path),)
-        with _swapped(descriptor) as folder:
+        with _swapped(descriptor, path) as folder:
             found = tuple(_folders(folder, path, MAX_DEPTH))
     if not found:
         raise CertificateError(
@@ -73,7 +73,7 @@ def _single(descriptor: int, path: Path) -> Files:
 
 
 @contextmanager
-def _swapped(descriptor: int) -> Iterator[int]:
+def _swapped(descriptor: int, path: Path) -> Iterator[int]:
     """The folder behind `..data`, resolved once, or the folder itself where nothing is swapped."""
     try:
         inner = os.open(SWAPPED, _FLAGS | os.O_DIRECTORY, dir_fd=descriptor)
@@ -81,7 +81,7 @@ def _swapped(descriptor: int) -> Iterator[int]:
         yield descriptor
         return
     except OSError as error:
-        raise CertificateError(f"{SWAPPED}: {error.strerror}, expected a folder that can be read") from None
+        raise CertificateError(f"{path / SWAPPED}: {error.strerror}, expected a folder") from None
     try:
         yield inner
     finally:

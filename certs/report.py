@@ -84,12 +84,16 @@ def reports(files: Files, expected: Expected, now: dt.datetime) -> tuple[Report,
     if files.layout is None and not files.key:
         blocks = pem.certificates(files.chain, files.path)
         if all(is_ca(block) for block in blocks):
-            return tuple(_authority(files.path, block, now) for block in blocks)
+            return tuple(_authority(files.path, block, expected, now) for block in blocks)
     return (_leaf(files, expected, now),)
 
 
-def _authority(path: str, certificate: x509.Certificate, now: dt.datetime) -> Report:
-    findings = (*_weak(certificate), *validity_problems(certificate, now))
+def _authority(path: str, certificate: x509.Certificate, expected: Expected, now: dt.datetime) -> Report:
+    findings = (
+        *_weak(certificate),
+        *validity_problems(certificate, now),
+        *_expectations(certificate, expected),
+    )
     return _report(path, "issuer", certificate, now, findings=findings)
 
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs import keys, pem, render
@@ -19,7 +21,8 @@ from tests.certs.authority import Asked, ca_asked, key_usage
 from tests.certs.folders import NAMES, SPIFFE_ID, pair
 
 TODAY = dt.datetime.now(dt.UTC).replace(microsecond=0)  # the command goes by the real clock
-ROOT = authority.root(asked=ca_asked("root", start=TODAY - dt.timedelta(1), end=TODAY + dt.timedelta(365)))
+ROOT_ASKED = ca_asked("root", start=TODAY - dt.timedelta(1), end=TODAY + dt.timedelta(365))
+ROOT = authority.root(asked=ROOT_ASKED)
 SERVING = Asked(
     names=NAMES, start=TODAY - dt.timedelta(seconds=60), end=TODAY + dt.timedelta(hours=1, minutes=5)
 )
@@ -189,6 +192,33 @@ def test_a_bad_leaf_is_found_out(tmp_path: Path, leaf: str) -> None:
     assert findings(folders.write(tmp_path, pair(asked, ROOT).serving)) == codes
 
 
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (rsa.generate_private_key(public_exponent=65537, key_size=1024), "an RSA key of 1024 bits"),  # noqa: S505 - refused
+        (ec.generate_private_key(ec.SECP224R1()), "an EC key on secp224r1, expected P-256 or larger"),
+    ],
+)
+def test_a_weak_key_is_found_out(
+    tmp_path: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, message: str
+) -> None:
+    files = {"tls.crt": pem.to_pem(ROOT.sign(key.public_key(), SERVING)), "ca.crt": ROOT.pem}
+    assert "weak-key" in findings(folders.write(tmp_path, files))
+    assert message in podkeys("verify", tmp_path).stdout
+
+
+def test_a_file_of_ca_certificates_is_shown_one_by_one(tmp_path: Path) -> None:
+    old = authority.root(asked=ca_asked("old", end=TODAY - dt.timedelta(minutes=5)))
+    ed25519_root = authority.root(key=ed25519.Ed25519PrivateKey.generate(), asked=ROOT_ASKED)
+    folders.write(tmp_path, {"ca.crt": ROOT.pem + old.pem + ed25519_root.pem})
+    done = podkeys("show", tmp_path / "ca.crt")
+    assert done.returncode == 1
+    assert re.findall("subject +(.*)", done.stdout) == ["CN=root", "CN=old", "CN=root"]
+    assert re.findall("key  +(.*)", done.stdout) == ["EC P-256", "EC P-256", "Ed25519"]
+    assert "ended 5 minutes ago" in done.stdout
+    assert findings(tmp_path / "ca.crt") == ["expired"]
+
+
 def test_an_identity_folder_must_hold_an_svid(tmp_path: Path) -> None:
     assert findings(folders.write(tmp_path, pair(SERVING, ROOT).identity)) == ["svid-uri"]
 
@@ -197,6 +227,7 @@ def test_a_certificate_for_someone_else_is_found_out(pod: Path) -> None:
     serving = pod / "certs/serving"
     assert findings(serving, "--dns", "orders.payments", "--ip", "10.0.0.1") == ["expected-name"] * 2
     assert findings(pod / "identity", "--spiffe-id", SPIFFE_ID + "x") == ["expected-name"]
+    assert findings(serving / "ca.crt", "--dns", "payments.payments") == ["expected-name"]
 
 
 def test_a_single_file_needs_a_bundle_to_be_verified_but_not_to_be_shown(pod: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from certs import pem
 from certs.errors import CertificateError
 from certs.read import IDENTITY, MAX_BYTES, SERVING, read
 from tests.certs import folders
@@ -81,7 +80,7 @@ def test_a_secret_volume_of_the_kubelet_is_read_too(tmp_path: Path) -> None:
 def test_one_file_is_read_with_the_key_in_it(tmp_path: Path) -> None:
     folders.write(tmp_path, PAIRS[0].serving)
     assert read(tmp_path / "tls.crt")[0].key == b""
-    assert pem.has_private_key(read(tmp_path / "tls.pem")[0].key)
+    assert read(tmp_path / "tls.pem")[0].key == PAIRS[0].serving["tls.pem"]
 
 
 def test_key_material_is_not_in_the_text_of_what_was_read(tmp_path: Path) -> None:
@@ -132,6 +131,11 @@ def test_links_to_folders_are_not_followed_downwards(tmp_path: Path) -> None:
     (tmp_path / "inside").mkdir()
     (tmp_path / "inside/link").symlink_to("../outside")
     refused(tmp_path / "inside", "got a folder without certificates")
+
+
+def test_a_swapped_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "..data").touch()
+    refused(tmp_path, "..data: Not a directory, expected a folder")
 
 
 def test_too_many_entries_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Renewal arithmetic, by simulated fleets and clocks: nothing here sleeps."""
 
+import datetime as dt
 import itertools
 import math
 import subprocess
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certs import renewal
+from certs import pem, renewal
 from certs.renewal import Life
+from tests.certs import authority
+from tests.certs.authority import NOW, ca_asked
 
 BACKDATED = 60.0
 LIVES = st.floats(5, 90 * 86400)
@@ -134,6 +137,14 @@ def test_it_sleeps_at_most_a_minute_and_only_until_it_is_due(
         later = wait + 1e-5
         after = None if since is None else since + later
         assert renewal.is_due(life, uid, now=now + later, since_success=after)
+
+
+def test_a_life_is_made_from_a_certificate_and_the_time_of_its_issue() -> None:
+    """The seconds of `pem.validity` and of `Life` are the same ones."""
+    root = authority.root(asked=ca_asked("root", start=NOW, end=NOW + dt.timedelta(seconds=100)))
+    life = Life(*pem.validity(root.certificate), issued=NOW.timestamp())
+    assert renewal.length(life) == 100
+    assert renewal.starts(life) == NOW.timestamp()
 
 
 def test_the_last_tenth_of_a_life_is_loud() -> None:
