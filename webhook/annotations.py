@@ -10,12 +10,13 @@ from typing import Any
 
 from agent.config import OnChange
 from webhook import values
-from webhook.outcome import Problem
+from webhook.outcome import Problem, first
 from webhook.values import NOTHING, EnvEntry, Names, Sidecar, WrongValueError
 from webhook.wording import clip, listed, meant, quote
 
 PREFIX = "podkeys.dev/"
 STATUS = "status"
+MAX_ANNOTATIONS = 500
 OPTIONS = ("file", "format", "key", "template", "mode")
 
 
@@ -62,7 +63,9 @@ def parse(found: Mapping[str, str]) -> tuple[InjectionRequest, list[Problem]]:
 
     What can't be read stays at its default: with problems, the request serves only to find more of them.
     """
-    problems = list(_unknown(found)) + list(_without_inject(found))
+    if len(found) > MAX_ANNOTATIONS:
+        return InjectionRequest(), [_too_many(len(found))]
+    problems = [*first(_unknown(found)), *_without_inject(found)]
     fields: dict[str, Any] = {}
     for name, (attribute, reader) in READERS.items():
         if name in found:
@@ -72,6 +75,12 @@ def parse(found: Mapping[str, str]) -> tuple[InjectionRequest, list[Problem]]:
                 problems.append(_wrong(name, error))
     options, wrong = _options(found)
     return InjectionRequest(options=options, **fields), problems + wrong + list(_asks_for_nothing(found))
+
+
+def _too_many(count: int) -> Problem:
+    return Problem(
+        "too-big", f"metadata.annotations: got {count} under {PREFIX}, expected at most {MAX_ANNOTATIONS}"
+    )
 
 
 def _unknown(found: Mapping[str, str]) -> Iterator[Problem]:

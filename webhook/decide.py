@@ -8,7 +8,7 @@ from webhook import annotations, containers, guards, patch
 from webhook.advice import advise
 from webhook.annotations import PREFIX, InjectionRequest
 from webhook.config import LoadedCatalog, OperatorSettings
-from webhook.outcome import Deny, Inject, Outcome, Problem, Skip, refuse
+from webhook.outcome import Deny, Inject, Outcome, Problem, Skip, first, refuse
 from webhook.placement import Placement, place
 from webhook.pod import Pod
 from webhook.review import AdmissionRequest
@@ -36,6 +36,9 @@ def decide(request: AdmissionRequest, catalog: LoadedCatalog, settings: Operator
 def _answer(
     pod: Pod, namespace: str, asked: Mapping[str, str], *, catalog: LoadedCatalog, settings: OperatorSettings
 ) -> Outcome:
+    too_many = guards.too_many_containers(pod)
+    if too_many:
+        return refuse([too_many])
     wanted, problems = annotations.parse(asked)
     placement, misplaced = place(pod, wanted.containers, settings.proxies)
     problems += [*guards.unfit(pod, settings), *misplaced]
@@ -43,7 +46,11 @@ def _answer(
     if isinstance(chosen, Problem):
         return refuse([*problems, chosen])
     selection, wrong = select(wanted, *chosen, catalog.cluster)
-    problems += [*wrong, *guards.unsuitable(pod, selection, placement), *_idle_on_change(wanted, selection)]
+    problems += [
+        *wrong,
+        *first(guards.unsuitable(pod, selection, placement)),
+        *_idle_on_change(wanted, selection),
+    ]
     if problems:
         return refuse(problems)
     return _inject(pod, wanted, selection, placement, catalog=catalog, settings=settings)

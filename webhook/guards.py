@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 
 from policies.catalog import Cluster
 from webhook.annotations import PREFIX, STATUS
@@ -14,16 +15,18 @@ from webhook.selection import Selection
 from webhook.wording import clip, listed, quote
 
 MAX_SHOWN = 80
+MAX_CONTAINERS = 250
 _MARK = posixpath.basename(FILES)
 
 
 def leftovers(pod: Pod, cluster: Cluster) -> list[str]:
-    """What to remove, in words; empty for a clean pod.
+    """What to remove, in words, one more than is reported; empty for a clean pod.
 
     Each is ours to add, and only once: a pod that brings it is a copy of an injected one, or prepares a place
     from which our token or files could be read.
     """
-    return [found for check in LEFTOVER_CHECKS for found in check(pod, cluster)]
+    found = chain.from_iterable(check(pod, cluster) for check in LEFTOVER_CHECKS)
+    return list(islice(found, MAX_REPORTED + 1))
 
 
 def _all_containers(pod: Pod) -> tuple[tuple[str, Container], ...]:
@@ -98,6 +101,14 @@ LEFTOVER_CHECKS: tuple[Callable[[Pod, Cluster], Iterator[str]], ...] = (
 )
 
 
+def too_many_containers(pod: Pod) -> Problem | None:
+    """Kubernetes has no limit of its own; ours keeps the time for one answer short."""
+    count = len(pod.containers) + len(pod.init_containers or ())
+    if count <= MAX_CONTAINERS:
+        return None
+    return Problem("too-big", f"spec: got {count} containers, expected at most {MAX_CONTAINERS}")
+
+
 def unfit(pod: Pod, settings: OperatorSettings) -> Iterator[Problem]:
     """Why this pod, whatever it asks for, can't be injected."""
     if pod.windows:
@@ -138,7 +149,7 @@ def unsuitable(pod: Pod, selection: Selection, placement: Placement) -> Iterator
 
 def refuse_leftovers(found: list[str]) -> Deny:
     shown = found[:MAX_REPORTED]
-    more = [f"and {len(found) - MAX_REPORTED} more"] if len(found) > MAX_REPORTED else []
+    more = ["and more"] if len(found) > MAX_REPORTED else []
     return Deny(
         "leftovers",
         "this pod already has what Podkeys adds itself, as a copy of an injected pod does; remove "

@@ -1,7 +1,8 @@
 """What the webhook decides about a pod: outcomes are values, each with a reason code that metrics can count."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, get_args
 
 Reason = Literal[
@@ -69,11 +70,18 @@ Outcome = Inject | Skip | Deny
 MAX_REPORTED = 20
 
 
+def first(problems: Iterable[Problem]) -> list[Problem]:
+    """One more than is reported, so that no pod can make the webhook look for thousands of hints."""
+    return list(islice(problems, MAX_REPORTED + 1))
+
+
 def refuse(problems: Sequence[Problem]) -> Deny:
-    """All problems in one refusal, under the first one's reason; at least one is given."""
+    """The first problems in one refusal, under the first one's reason; at least one is given."""
     if len(problems) == 1:
         return Deny(problems[0].reason, problems[0].message)
-    lines = [f"{number}. {problem.message}" for number, problem in enumerate(problems[:MAX_REPORTED], 1)]
-    if len(problems) > MAX_REPORTED:
-        lines.append(f"... and {len(problems) - MAX_REPORTED} more")
-    return Deny(problems[0].reason, "\n".join([f"{len(problems)} problems:", *lines]))
+    shown = problems[:MAX_REPORTED]
+    head = f"{len(problems)} problems:"
+    if len(shown) < len(problems):
+        head = f"more than {MAX_REPORTED} problems, the first of them:"
+    lines = [f"{number}. {problem.message}" for number, problem in enumerate(shown, 1)]
+    return Deny(problems[0].reason, "\n".join([head, *lines]))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from webhook.annotations import PREFIX
-from webhook.outcome import Problem
+from webhook.outcome import Problem, first
 from webhook.pod import Container, Pod
 from webhook.wording import listed, meant, quote
 
@@ -40,8 +40,8 @@ def place(pod: Pod, names: Sequence[str], proxies: Sequence[str]) -> tuple[Place
     if names:
         targets = tuple(target for target in (*later, *apps) if target.container.name in names)
         known = {target.container.name for target in targets}
-        problems = [_not_a_target(pod, name, apps + later) for name in sorted(set(names) - known)]
-        return Placement(position, targets), problems
+        unknown = sorted(set(names) - known)
+        return Placement(position, targets), first(_not_a_target(pod, name, apps + later) for name in unknown)
     targets = tuple(target for target in apps if target.container.name not in proxies)
     return Placement(position, targets), [] if targets else [_no_target(pod)]
 

@@ -8,7 +8,7 @@ from policies.catalog import Certificate, Cluster, Identity, NamespaceCatalog, R
 from webhook.annotations import OPTIONS, PREFIX, FileOptions, InjectionRequest
 from webhook.config import LoadedCatalog
 from webhook.layout import IDENTITY, secret_path
-from webhook.outcome import Problem
+from webhook.outcome import Problem, first
 from webhook.values import EnvEntry, Names
 from webhook.wording import clip, listed, meant, quote
 
@@ -127,12 +127,12 @@ def select(
         modes={name: options.mode for name, options in request.options.items() if options.mode},
     )
     problems = [
-        *_undeclared("secrets", request.secrets, role, role.secrets),
-        *_undeclared("certificates", request.certificates, role, role.certificates),
+        *first(_undeclared("secrets", request.secrets, role, role.secrets)),
+        *first(_undeclared("certificates", request.certificates, role, role.certificates)),
         *_identity(request, role, account),
-        *_env(request, role, cluster),
-        *_not_selected(request, selection),
-        *_collisions(selection),
+        *first(_env(request, role, cluster)),
+        *first(_not_selected(request, selection)),
+        *first(_collisions(selection)),
     ]
     return selection, problems
 
