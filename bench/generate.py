@@ -1,0 +1,95 @@
+"""The generator's growth: 200 and 10,000 roles of one service account, one secret and one certificate."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.table import header, row
+from demo.programs import PODKEYS
+
+SIZES = (200, 2_000, 10_000)
+
+CLUSTER = """\
+apiVersion: podkeys.dev/v1
+kind: Cluster
+metadata: {name: bench}
+spec:
+  vault: {address: "https://vault.example.com:8200"}
+  auth: {method: jwt, mount: jwt-bench, audience: vault}
+  pki: {serving: pki-bench, identity: spiffe-bench}
+  trustDomain: bench.example.com
+  dnsDomains: [svc.cluster.local]
+  podCIDRs: [10.244.0.0/16]
+  kubernetesVersion: "1.37"
+  platform: kubernetes
+"""
+ROLE = """\
+apiVersion: podkeys.dev/v1
+kind: ServiceRole
+metadata: {{name: service-{number}, owner: team-{team}}}
+spec:
+  runsAs:
+  - {{cluster: bench, namespace: team-{team}, serviceAccounts: [service-{number}]}}
+  secrets:
+  - {{name: main, path: kv/team-{team}/service-{number}}}
+  certificates:
+  - {{name: serving, services: [service-{number}], ttl: 24h, usages: [server, client]}}
+"""
+ROLES_A_NAMESPACE = 50
+
+
+def write_roles(folder: Path, count: int) -> list[str]:
+    """`count` role files and a cluster; the words that generate from them."""
+    clusters, roles = folder / "clusters", folder / "roles"
+    clusters.mkdir()
+    roles.mkdir()
+    (clusters / "bench.yaml").write_text(CLUSTER)
+    for number in range(count):
+        text = ROLE.format(number=number, team=number // ROLES_A_NAMESPACE)
+        (roles / f"service-{number}.yaml").write_text(text)
+    where = ["--clusters", str(clusters), "--roles", str(roles), "--out", str(folder / "generated")]
+    return [PODKEYS, "policies", "generate", *where]
+
+
+def timed(words: list[str]) -> tuple[float, float]:
+    """Wall seconds, and MB of the largest process that the command was."""
+    start = time.perf_counter()
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(words)} ended with exit code {process.returncode}")
+    return seconds, usage.ru_maxrss / 1024
+
+
+def run() -> None:
+    header(
+        "roles",
+        "first write s",
+        "up to date s",
+        "per 1,000 roles s",
+        "to the smallest",
+        "peak MB",
+        "MB per 1,000 more",
+    )
+    smallest = (0, 0.0, 0.0)
+    for count in SIZES:
+        with tempfile.TemporaryDirectory(prefix="podkeys-bench-") as name:
+            words = write_roles(Path(name), count)
+            first, _ = timed(words)
+            again, memory = min(timed(words) for _ in range(3))
+        smallest = smallest if smallest[0] else (count, again, memory)
+        more = (count - smallest[0]) / 1000
+        row(
+            count,
+            f"{first:.2f}",
+            f"{again:.2f}",
+            f"{again / count * 1000:.2f}",
+            f"{again / smallest[1]:.1f}",
+            f"{memory:.0f}",
+            f"{(memory - smallest[2]) / more:.1f}" if more else "",
+        )
