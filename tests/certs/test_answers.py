@@ -257,6 +257,7 @@ def test_issuers_on_the_nist_curves_are_good(curve: ec.EllipticCurve) -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"x", ROOT.pem[:100], b"\x30\x82", b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"],
+    ids=["empty", "no PEM", "truncated", "DER", "empty block"],
 )
 def test_an_answer_that_is_no_certificate_is_a_problem_and_no_exception(content: bytes) -> None:
     good_chain = pem.to_pem(ROOT.sign(KEY.public_key(), good(SERVING)))

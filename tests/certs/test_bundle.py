@@ -66,7 +66,7 @@ def test_an_issuer_leaves_when_it_has_expired_also_while_requests_fail() -> None
     assert bundle.union(EXPIRED, [], last_moment, complete=False) == EXPIRED
 
 
-@pytest.mark.parametrize("content", [b"x", OLD[:-30], b"\x30\x82"])
+@pytest.mark.parametrize("content", [b"x", OLD[:-30], b"\x30\x82"], ids=["no PEM", "truncated", "DER"])
 def test_a_listing_that_is_no_certificate_is_an_error_and_not_less_trust(content: bytes) -> None:
     with pytest.raises(CertificateError, match="issuer: got"):
         bundle.live_issuers([Issuer(content, has_key=True, revoked=False)], NOW)
