@@ -125,7 +125,7 @@ def _item(folder: _Folder, file: Path, kind: str, entry: str) -> Item:
     parts = (folder.namespace, folder.role, entry)
     if kind == "policy":
         name = folder.identity_policy(entry) if entry else folder.policy
-        return Item("policy", policy_path(name), owner, {"policy": _policy(file)}, str(file))
+        return Item("policy", policy_path(name), owner, {"policy": _policy(file, name)}, str(file))
     if kind == "auth":
         path = f"auth/{cluster.auth_mount}/role/{names.auth_role(*parts)}"
         fields = _fields(file, path)
@@ -139,10 +139,14 @@ def _item(folder: _Folder, file: Path, kind: str, entry: str) -> Item:
     return Item("PKI role", path, owner, _fields(file, path), str(file))
 
 
-def _policy(file: Path) -> str:
+def _policy(file: Path, name: str) -> str:
+    """The text, whose header carries the mark and says whose it is: a file copied from elsewhere is refused."""
     text = _text(file)
-    if not text.startswith(names.MARK):
-        raise TreeError(f"{file}: expected its first line to start with {names.MARK!r}; {_REGENERATE}")
+    header = text.partition("\n\n")[0].split("\n")
+    if not text.startswith(names.MARK) or f"# policy: {name}" not in header:
+        raise TreeError(
+            f"{file}: expected a header that starts with `{names.MARK}` and says `# policy: {name}`; {_REGENERATE}"
+        )
     return text
 
 

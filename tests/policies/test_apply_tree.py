@@ -126,6 +126,15 @@ def test_a_policy_needs_the_mark(made: trees.Tree) -> None:
     refused(made, f"{ROLE}/policy.hcl", names.MARK)
 
 
+@pytest.mark.parametrize(
+    "other",
+    ["podkeys.west.payments.payments", "podkeys.east.shop.shop", "podkeys.east.payments.payments.api"],
+)
+def test_a_policy_copied_from_another_place_is_refused(made: trees.Tree, other: str) -> None:
+    (made.root / ROLE / "policy.hcl").write_text(trees.policy_text("kv/data/x", name=other))
+    refused(made, f"{ROLE}/policy.hcl", "# policy: podkeys.east.payments.payments")
+
+
 def test_a_service_role_needs_its_policy(made: trees.Tree) -> None:
     (made.root / ROLE / "policy.hcl").unlink()
     refused(made, f"{ROLE}/policy.hcl", "mark")

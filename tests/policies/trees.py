@@ -54,9 +54,9 @@ class Tree:
         of = self.cluster
         policy = names.role_policy(of.name, namespace, role)
         identity = names.identity_policy(of.name, namespace, role, account)
-        (folder / "policy.hcl").write_text(policy_text(f"kv/data/{namespace}/{entry}"))
+        (folder / "policy.hcl").write_text(policy_text(f"kv/data/{namespace}/{entry}", name=policy))
         sign = f"{of.identity_mount}/sign/{names.identity_pki_role(namespace, role, account)}"
-        (folder / f"policy.{account}.hcl").write_text(policy_text(sign, "update"))
+        (folder / f"policy.{account}.hcl").write_text(policy_text(sign, "update", name=identity))
         self.file(
             folder / f"auth.{account}.json",
             f"auth/{of.auth_mount}/role/{names.auth_role(namespace, role, account)}",
@@ -118,8 +118,13 @@ class Tree:
         (self.root / file).write_bytes(to_bytes(document))
 
 
-def policy_text(path: str, capability: str = "read") -> str:
-    return f'{names.MARK} from roles/x.yaml\n\npath "{path}" {{\n  capabilities = ["{capability}"]\n}}\n'
+PAYMENTS = "podkeys.east.payments.payments"
+
+
+def policy_text(path: str, capability: str = "read", *, name: str = PAYMENTS) -> str:
+    return (
+        f'{names.MARK} by hand\n# policy: {name}\n\npath "{path}" {{\n  capabilities = ["{capability}"]\n}}\n'
+    )
 
 
 def pki_fields(**changes: object) -> dict[str, Any]:
