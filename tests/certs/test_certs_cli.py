@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from certs import keys, pem, render
 from tests.certs import authority, folders
@@ -119,14 +119,10 @@ def spoil(name: str, content: bytes) -> Callable[[Path], None]:
 
 OTHER_KEY = keys.private_key_pem(keys.generate("ec-p256"))
 OTHER = pair(SERVING, ROOT)
-RSA_1024 = subprocess.run(
-    ["openssl", "genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
-    capture_output=True,
-    check=True,
-).stdout
-ED25519 = subprocess.run(
-    ["openssl", "genpkey", "-algorithm", "ED25519"], capture_output=True, check=True
-).stdout
+RSA_1024 = keys.private_key_pem(rsa.generate_private_key(public_exponent=65537, key_size=1024))  # noqa: S505 - refused
+ED25519 = ed25519.Ed25519PrivateKey.generate().private_bytes(
+    Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+)
 FAULTS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "another key": (spoil("tls.key", OTHER_KEY), ["key"]),
     "no key": (lambda folder: (folder / "tls.key").unlink(), ["key"]),
