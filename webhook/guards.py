@@ -87,7 +87,10 @@ def _file_references(pod: Pod, _: Cluster) -> Iterator[str]:
 def _tokens(pod: Pod, cluster: Cluster) -> Iterator[str]:
     for volume in pod.volumes or ():
         if cluster.audience in volume.audiences:
-            yield f"the service account token with audience {cluster.audience} in volume {clip(volume.name, MAX_SHOWN)}"
+            yield (
+                f"the service account token with audience {cluster.audience} in volume "
+                f"{clip(volume.name, MAX_SHOWN)}, which only our containers may hold"
+            )
 
 
 LEFTOVER_CHECKS: tuple[Callable[[Pod, Cluster], Iterator[str]], ...] = (

@@ -56,10 +56,11 @@ class Security:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """`service_account` is empty where the pod names none. `name` may be a generateName."""
+    """`service_account` is empty where the pod names none.
 
-    name: str
-    namespace: str
+    Its namespace is the review's: what metadata says of it was written by the pod's author.
+    """
+
     annotations: Mapping[str, str]
     service_account: str
     restart_policy: str
@@ -81,8 +82,6 @@ def parse(item: Mapping[str, Any]) -> Pod:
     spec = _object(item, "spec", "")
     security = _get(spec, "securityContext", dict, "spec")
     return Pod(
-        name=_text(metadata, "name", "metadata") or _text(metadata, "generateName", "metadata"),
-        namespace=_text(metadata, "namespace", "metadata"),
         annotations=_annotations(metadata),
         service_account=_text(spec, "serviceAccountName", "spec") or _text(spec, "serviceAccount", "spec"),
         restart_policy=_text(spec, "restartPolicy", "spec") or "Always",

@@ -45,7 +45,6 @@ class AdmissionRequest:
     operation: str = ""
     resource: str = ""
     namespace: str = ""
-    name: str = ""
     pod: Pod | None = None
     problem: str = ""
 
@@ -78,9 +77,8 @@ def _request(uid: str, request: Mapping[str, Any]) -> AdmissionRequest:
     operation = _text(request, "operation")
     resource = _resource(request)
     namespace = _text(request, "namespace", optional=True)
-    name = _text(request, "name", optional=True)
     if (operation, resource) != ("CREATE", "pods"):
-        return AdmissionRequest(uid, API_VERSION, operation, resource, namespace, name)
+        return AdmissionRequest(uid, API_VERSION, operation, resource, namespace)
     if not namespace:
         raise MalformedError("request.namespace: got nothing, expected the pod's namespace")
     found = request.get("object")
@@ -88,8 +86,7 @@ def _request(uid: str, request: Mapping[str, Any]) -> AdmissionRequest:
         raise MalformedError(f"request.object: got {describe(found)}, expected a Pod")
     if (found.get("apiVersion", "v1"), found.get("kind", "Pod")) != ("v1", "Pod"):
         raise MalformedError("request.object: got another kind, expected a Pod of version v1")
-    pod = parse_pod(found)
-    return AdmissionRequest(uid, API_VERSION, operation, resource, namespace, name or pod.name, pod)
+    return AdmissionRequest(uid, API_VERSION, operation, resource, namespace, parse_pod(found))
 
 
 def _resource(request: Mapping[str, Any]) -> str:
