@@ -1,0 +1,159 @@
+"""`podkeys policies`: start a role file, generate what the server needs, plan and apply it."""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from policies.errors import ProblemsError, TreeError
+from policies.generate import run, tree
+from policies.roles import start
+
+LAZY = {
+    "plan": ("policies.apply.cli", "Show what apply would change on the server"),
+    "apply": ("policies.apply.cli", "Make the server as the generated tree says"),
+}
+
+
+SHOWN_FROM = 500  # role files; fewer are done at once
+
+
+class Commands(click.Group):
+    """`plan` and `apply` speak to a server: their modules are imported only when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *LAZY])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in LAZY:
+            command: click.Command = getattr(importlib.import_module(LAZY[cmd_name][0]), cmd_name)
+            return command
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        own = {name: command.get_short_help_str(100) for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted((own | {name: text for name, (_, text) in LAZY.items()}).items()))
+
+
+@click.group(cls=Commands, name="policies")
+def group() -> None:
+    """Role files to Vault policies."""
+
+
+@group.command()
+@click.option("--clusters", type=click.Path(path_type=Path), default=Path("clusters"), show_default=True)
+@click.option("--roles", type=click.Path(path_type=Path), default=Path("roles"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("generated"), show_default=True)
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 and list the files that are stale.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")
+def generate(clusters: Path, roles: Path, out: Path, *, check: bool, as_json: bool) -> int:
+    """Write policies, auth and PKI roles and the catalog from role and cluster files.
+
+    Only files that changed are written. Exit codes: 0 done, or current; 1 something is wrong, or stale.
+    """
+    try:
+        with _progress() as progress:
+            result = run.compare(run.Folders(clusters, roles, out), progress)
+        if not check:
+            tree.write(out, result.changed, result.removed)
+    except ProblemsError as error:
+        _refuse(error, as_json=as_json)
+    except TreeError as error:
+        raise click.ClickException(str(error)) from None
+    is_stale = check and bool(result.changed or result.removed)
+    click.echo(_as_json(result) if as_json else _summary(result, check=check))
+    if is_stale and not as_json:
+        click.echo("Run `podkeys policies generate` and commit what it writes.", err=True)
+    return int(is_stale)
+
+
+@group.command()
+@click.argument("name")
+@click.option("--namespace", help="Where the service runs. Default: NAME.")
+@click.option("--cluster", default="my-cluster", show_default=True, help="The cluster's name in its file.")
+@click.option("--owner", help="The team that answers for the role. Default: team-NAME.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write here; an existing file is kept.")
+def new(name: str, namespace: str | None, cluster: str, owner: str | None, output: Path | None) -> None:
+    """Print a role file to start from, with comments.
+
+    \b
+    Example:
+      podkeys policies new payments --cluster eu-nl-prod-a -o roles/payments.yaml
+    """  # noqa: D301 - \b is click's mark for lines as they stand
+    try:
+        text = start.role_file(name, namespace or name, cluster, owner or f"team-{name}")
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise click.ClickException(
+            f"{output}: exists already and is kept; give another name with -o"
+        ) from None
+    except OSError as error:
+        raise click.ClickException(f"{output}: can't be written: {error.strerror}") from None
+    click.echo(f"Wrote {output}. Change what it says, then: podkeys policies generate")
+
+
+def _refuse(error: ProblemsError, *, as_json: bool) -> NoReturn:
+    if as_json:
+        fields = ("file", "line", "column", "message")
+        problems = [{name: getattr(problem, name) for name in fields} for problem in error.problems]
+        click.echo(json.dumps({"problems": problems}, indent=2))
+    else:
+        click.echo(str(error), err=True)
+        count = len(error.problems)
+        click.echo(f"{count} problem{'s' if count > 1 else ''}; nothing was written.", err=True)
+    sys.exit(1)
+
+
+def _as_json(result: run.Result) -> str:
+    return json.dumps(
+        {
+            "clusters": result.clusters,
+            "roles": result.roles,
+            "unchanged": result.unchanged,
+            "changed": sorted(result.changed),
+            "removed": list(result.removed),
+        },
+        indent=2,
+    )
+
+
+def _summary(result: run.Result, *, check: bool) -> str:
+    lines = []
+    if check:
+        lines += [f"stale: {path}" for path in sorted(result.changed)]
+        lines += [f"no longer generated: {path}" for path in result.removed]
+    changed, removed = len(result.changed), len(result.removed)
+    words = ("stale", "to remove") if check else ("written", "removed")
+    lines.append(
+        f"{result.roles} roles, {result.clusters} clusters: {changed} files {words[0]}, "
+        f"{removed} {words[1]}, {result.unchanged} current"
+    )
+    return "\n".join(lines)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A line on a terminal that goes away; nothing where the output is kept."""
+    is_terminal = sys.stderr.isatty()
+
+    def show(done: int, total: int) -> None:
+        if is_terminal and total > SHOWN_FROM:
+            click.echo(f"\r{done} of {total} role files", nl=False, err=True)
+
+    yield show
+    if is_terminal:
+        click.echo("\r\033[K", nl=False, err=True)

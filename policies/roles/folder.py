@@ -1,0 +1,130 @@
+"""Reads the folders of cluster and role files: the only part of this room that opens files."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from policies.errors import Problem, ProblemsError
+from policies.roles import checks, cluster, role
+from policies.roles.cluster import ClusterDraft
+from policies.roles.document import MAX_BYTES, load
+from policies.roles.types import Cluster, ServiceRole
+
+_SOURCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """`complete`: no cluster file was broken, so a name that isn't there belongs to no cluster."""
+
+    by_name: Mapping[str, Cluster]
+    complete: bool
+
+
+def sources(folder: Path) -> tuple[str, ...]:
+    """The YAML files below `folder`, sorted, relative to it. Raises ProblemsError when there are none."""
+    if not folder.is_dir():
+        raise ProblemsError([Problem(str(folder), 0, 0, "got no such folder, expected one with YAML files")])
+    found = sorted(
+        path.relative_to(folder).as_posix()
+        for pattern in ("*.yaml", "*.yml")
+        for path in folder.rglob(pattern)
+        if path.is_file() or path.is_symlink()
+    )
+    if not found:
+        raise ProblemsError(
+            [Problem(str(folder), 0, 0, "got no *.yaml file in this folder, expected at least one")]
+        )
+    return tuple(found)
+
+
+def read_clusters(folder: Path) -> tuple[Clusters, list[Problem]]:
+    """All cluster files below `folder`, and all that is wrong with them."""
+    drafts: list[ClusterDraft] = []
+    problems: list[Problem] = []
+    for source in sources(folder):
+        path = folder / source
+        try:
+            drafts.append(_with_ca(path, cluster.parse(str(path), load(str(path), read_bytes(path)))))
+        except ProblemsError as error:
+            problems += error.problems
+    cluster.check_distinct(drafts)
+    problems += [problem for draft in drafts for problem in draft.fields.problems]
+    found = {draft.cluster.name: draft.cluster for draft in drafts if not draft.fields.problems}
+    return Clusters(found, complete=not problems), problems
+
+
+def read_roles(
+    folder: Path, names: Sequence[str], clusters: Clusters
+) -> tuple[list[tuple[ServiceRole, Problem]], list[Problem]]:
+    """The sound roles among the files `names`, each with the place of its name, and all that is wrong with the others."""
+    found: list[tuple[ServiceRole, Problem]] = []
+    problems: list[Problem] = []
+    for source in names:
+        path = folder / source
+        try:
+            _check_source(path, source)
+            draft = role.parse(str(path), source, load(str(path), read_bytes(path)))
+        except ProblemsError as error:
+            problems += error.problems
+            continue
+        checks.run(draft, clusters.by_name, complete=clusters.complete)
+        if draft.fields.problems:
+            problems += draft.fields.problems
+        else:
+            found.append((draft.role, draft.fields.place("metadata.name")))
+    return found, problems
+
+
+def repeated(named: Iterable[tuple[str, Problem]]) -> list[Problem]:
+    """Roles that have another's name. `named`: the name, and where it stands; in the order of files."""
+    first: dict[str, Problem] = {}
+    problems = []
+    for name, place in named:
+        other = first.setdefault(name, place)
+        if other is not place:
+            message = f"metadata.name: got {name!r} again, expected a name of its own: {other.file} has it; rename one"
+            problems.append(replace(place, message=message))
+    return problems
+
+
+def read_bytes(path: Path) -> bytes:
+    """At most a byte more than is allowed: a huge file must not fill the memory."""
+    try:
+        if not path.is_file():
+            raise ProblemsError(
+                [Problem(str(path), 0, 0, "got no plain file, expected one; mend the link or remove it")]
+            )
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ProblemsError(
+            [Problem(str(path), 0, 0, f"can't be read: {error.strerror}; check its permissions")]
+        ) from None
+
+
+def _check_source(path: Path, source: str) -> None:
+    """The name goes into comments of policies, where a line break would end the comment."""
+    if not _SOURCE.fullmatch(source):
+        message = f"got the file name {source!r}, expected letters, digits and . _ - only; rename the file"
+        raise ProblemsError([Problem(ascii(str(path))[1:-1], 0, 0, message)])
+
+
+def _with_ca(path: Path, draft: ClusterDraft) -> ClusterDraft:
+    if not draft.ca_file:
+        return draft
+    try:
+        text = read_bytes(path.parent / draft.ca_file).decode("ascii")
+    except (ProblemsError, UnicodeDecodeError) as error:
+        reason = error.problems[0].message if isinstance(error, ProblemsError) else "it isn't ASCII text"
+        draft.fields.report(
+            "spec.vault.caFile", f"got {draft.ca_file!r}, expected a PEM file of certificates: {reason}"
+        )
+        return draft
+    if not cluster.PEM.fullmatch(text):
+        draft.fields.report(
+            "spec.vault.caFile",
+            f"got {draft.ca_file!r}, expected certificates in PEM and nothing else in this file",
+        )
+    return replace(draft, cluster=replace(draft.cluster, ca_pem=text.strip() + "\n"))
