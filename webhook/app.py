@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from webhook import logs
 from webhook.config import LoadedCatalog, OperatorSettings
@@ -96,30 +96,29 @@ def _bug(review: AdmissionRequest, error: Exception) -> Deny:
 
 def create(admission: Admission) -> Flask:
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
 
     @app.post(PATH, provide_automatic_options=False)
     def mutate() -> Response:
         started = time.perf_counter()
         if admission.busy():
-            return _refuse(503, "too many requests wait; try again in a second", {"Retry-After": "1"})
+            return refuse(503, "too many requests wait; try again in a second", {"Retry-After": "1"})
+        body = _body()
+        if len(body) > MAX_BODY:
+            return refuse(413, f"got a longer body, expected at most {MAX_BODY} bytes; make the pod smaller")
         try:
-            answer = admission.answer(request.get_data(cache=False), started)
+            answer = admission.answer(body, started)
         except NotAReview as error:
-            return _refuse(400, str(error))
+            return refuse(400, str(error))
         return Response(answer, mimetype="application/json")
 
     @app.errorhandler(HTTPException)
-    def refuse(error: HTTPException) -> Response:
-        if isinstance(error, RequestEntityTooLarge):
-            _discard_body()
-            return _refuse(413, f"got a body of more than {MAX_BODY} bytes; make the pod smaller")
+    def unknown(error: HTTPException) -> Response:
         headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-        return _refuse(
+        return refuse(
             error.code or 400, f"{error.name}; expected POST {PATH} with an AdmissionReview", headers
         )
 
-    def _refuse(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    def refuse(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
         admission.metrics.refused(status)
         logs.event(logging.WARNING, "refused", {"status": status, "message": message})
         return Response(f"podkeys: {message}\n", status, headers, mimetype="text/plain")
@@ -127,8 +126,19 @@ def create(admission: Admission) -> Flask:
     return app
 
 
-def _discard_body() -> None:
-    """A connection closed on unread bytes is reset, and the sender would never see why."""
-    source, left = request.environ["wsgi.input"], MAX_DISCARDED
-    while left > 0 and (chunk := source.read(min(_CHUNK, left))):
-        left -= len(chunk)
+def _body() -> bytes:
+    """At most one byte more than a body may have; the rest is read too, but not kept.
+
+    A connection closed on unread bytes is reset, and the sender would never see why. Werkzeug's own limit cuts a
+    chunked body silently. Raises BadRequest where the rest doesn't come.
+    """
+    source = request.environ["wsgi.input"]
+    try:
+        body: bytes = source.read(MAX_BODY + 1)
+        left = MAX_DISCARDED if len(body) > MAX_BODY else 0
+        while left > 0 and (chunk := source.read(min(_CHUNK, left))):
+            left -= len(chunk)
+    except Exception as error:  # noqa: BLE001 - late, gone, or no chunks; each server has its own errors
+        logs.event(logging.DEBUG, "body-unreadable", logs.place(error))
+        raise BadRequest from None
+    return body

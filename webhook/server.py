@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any
+from wsgiref.types import WSGIApplication
 
-from flask import Flask
 from gunicorn import glogging, http, util
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -34,7 +34,7 @@ from webhook.tls import Contexts, RequestSocket
 
 KEEPALIVE_SECONDS = 120  # the API server drops its idle connections after 90 s; it must be the first
 STOP_SECONDS = 25  # for what is in flight, within the 30 s that a pod has by default
-CLOSE_SECONDS = 1.0  # for a peer to read its last answer
+CLOSE_SECONDS = 0.2  # for a peer to read its last answer and go; a thread waits for it
 LATER = object()  # a connection that waits for its peer, and needs no thread meanwhile
 IGNORED_SIGNALS = (
     signal.SIGHUP,
@@ -84,7 +84,7 @@ class Service:
     def busy(self) -> bool:
         return len(self.queue) > self.limits.waiting
 
-    def start(self, listener: socket.socket) -> Flask:
+    def start(self, listener: socket.socket) -> WSGIApplication:
         """Read the catalog, begin to watch it, answer on the metrics port; the application to serve."""
         self.watch_once()
         threading.Thread(target=self._watch, name="catalog", daemon=True).start()
@@ -135,22 +135,32 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
 
     def enqueue_req(self, conn: gthread.TConn) -> None:
         if not (conn.initialized or conn.data_ready):
-            conn.timeout = time.monotonic() + self.app.service.limits.handshake_seconds
+            conn.patience = self.app.service.limits.handshake_seconds
             self._park(conn)
             return
         self.app.service.queue.append(None)
         super().enqueue_req(conn)
 
     def _park(self, conn: gthread.TConn) -> None:
+        """Wait for the peer, as long as its patience lasts; time spent waiting for a thread of ours is not its fault."""
+        conn.timeout = time.monotonic() + conn.patience
         conn.sock.settimeout(0)
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
+    def on_pending_socket_readable(self, conn: gthread.TConn, client: socket.socket) -> None:
+        conn.patience = conn.timeout - time.monotonic()
+        super().on_pending_socket_readable(conn, client)
+
     def finish_request(self, conn: gthread.TConn, fs: Any) -> None:  # noqa: ANN401 - gunicorn publishes no types
-        if not fs.cancelled() and fs.exception() is None and fs.result() is LATER:
+        result = False if fs.cancelled() or fs.exception() else fs.result()
+        if result is LATER:
             self._park(conn)
-        else:
+        elif result:
             super().finish_request(conn, fs)
+        else:
+            self.nr_conns -= 1
+            conn.close()
 
     def handle(self, conn: gthread.TConn) -> object:
         """In a thread: one step of a handshake, or one request."""
@@ -178,7 +188,6 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
             return LATER
         except OSError as error:
             logs.event(logging.DEBUG, "handshake-failed", logs.place(error))
-            conn.close()
             return False
         conn.initialized = True
         conn.parser = http.get_parser(self.cfg, conn.sock, conn.client)
@@ -218,7 +227,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no ty
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> WSGIApplication:
         """In the worker's process: threads don't survive the fork."""
         return self.service.start(self._listeners.metrics)
 
