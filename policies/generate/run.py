@@ -1,11 +1,7 @@
 """From the folders of files to the generated tree: reading, generating and comparing in batches, then writing at once."""
 
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from policies import catalog
@@ -14,8 +10,9 @@ from policies.generate import cluster_files, role_files, tree
 from policies.roles import folder as roles_folder
 from policies.roles.folder import Clusters
 
-BATCH = 250
-PARALLEL_FROM = 2000  # fewer roles are done before a second process has started
+BATCH = (
+    250  # role files between two words of progress; a second process gains nothing, as the disk sets the pace
+)
 
 Catalogs = dict[str, dict[str, dict[str, catalog.Role]]]  # cluster → namespace → role
 
@@ -58,9 +55,9 @@ def compare(folders: Folders, progress: Callable[[int, int], None]) -> Result:
     sources = roles_folder.sources(folders.roles)
     existing = tree.scan(folders.out)
     batches = []
-    for batch in _batches(folders, clusters, existing, sources):
-        batches.append(batch)
-        progress(min(len(batches) * BATCH, len(sources)), len(sources))
+    for start in range(0, len(sources), BATCH):
+        progress(start, len(sources))
+        batches.append(_batch(folders, clusters, existing, sources[start : start + BATCH]))
     problems += [problem for batch in batches for problem in batch.problems]
     problems += roles_folder.repeated([named for batch in batches for named in batch.named])
     if problems:
@@ -71,19 +68,6 @@ def compare(folders: Folders, progress: Callable[[int, int], None]) -> Result:
     expected = {path for batch in batches for path in batch.paths} | files.keys()
     removed = tree.stale(folders.out, existing, expected)
     return Result(len(clusters.by_name), len(sources), len(expected) - len(changed), changed, removed)
-
-
-def _batches(
-    folders: Folders, clusters: Clusters, existing: frozenset[str], sources: Sequence[str]
-) -> Iterator[_Batch]:
-    parts = [sources[start : start + BATCH] for start in range(0, len(sources), BATCH)]
-    work = partial(_batch, folders, clusters, existing)
-    workers = min(len(os.sched_getaffinity(0)), 8)
-    if workers < 2 or len(sources) < PARALLEL_FROM:  # noqa: PLR2004 - one worker is this process
-        yield from map(work, parts)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(work, parts)
 
 
 def _batch(folders: Folders, clusters: Clusters, existing: frozenset[str], sources: Sequence[str]) -> _Batch:

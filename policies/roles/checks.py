@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 
 from policies.roles.role import Draft
-from policies.roles.texts import SERVERS_OWN
+from policies.roles.texts import SERVERS_OWN, spoken
 from policies.roles.types import Cluster, RunsAs, ServiceRole
 
 Finding = tuple[str, str]
@@ -66,7 +66,7 @@ def _lives_are_long_enough(role: ServiceRole, clusters: Mapping[str, Cluster]) -
             if 0 < ttl < cluster.min_ttl:
                 yield (
                     at,
-                    f"got {ttl} s, expected at least {cluster.min_ttl} s, the minTTL of cluster {cluster.name}",
+                    f"got {spoken(ttl)}, expected at least {spoken(cluster.min_ttl)}, the minTTL of cluster {cluster.name}",
                 )
 
 
@@ -78,7 +78,7 @@ def _revoked_lives_end_with_the_token(
         if entry.revoke and entry.ttl > MAX_REVOKED_TTL:
             yield (
                 f"spec.certificates[{index}].ttl",
-                f"got {entry.ttl} s, expected at most 24h, because of revoke: true",
+                f"got {spoken(entry.ttl)}, expected at most 24h, because of revoke: true",
             )
 
 
@@ -99,7 +99,7 @@ def _pod_addresses_are_accepted(role: ServiceRole, clusters: Mapping[str, Cluste
         if entry.ttl > MAX_POD_IP_TTL:
             yield (
                 f"spec.certificates[{index}].ttl",
-                f"got {entry.ttl} s, expected at most 1h, because of podIP: true",
+                f"got {spoken(entry.ttl)}, expected at most 1h, because of podIP: true",
             )
 
 

@@ -137,19 +137,23 @@ def check_distinct(drafts: Iterable[ClusterDraft]) -> None:
             if other is not draft and not draft.fields.is_wrong(at):
                 draft.fields.report(
                     at,
-                    f"got {key[-1]!r}, expected {what} of its own: {other.fields.file} "
+                    f"got {key[-1]!r}, expected {what}: {other.fields.file} "
                     f"(cluster {other.cluster.name}) has it",
                 )
 
 
 def _claims(cluster: Cluster) -> Iterator[tuple[str, tuple[str, ...], str]]:
     server = (_origin(cluster.vault_address), cluster.vault_namespace)
-    yield "metadata.name", ("name", cluster.name), "a name"
-    yield "spec.trustDomain", ("trust domain", cluster.trust_domain), "a trust domain"
-    yield "spec.auth.mount", ("auth", *server, cluster.auth_mount), "a mount on this server"
-    yield "spec.pki.serving", ("engine", *server, cluster.serving_mount), "a mount on this server"
+    yield "metadata.name", ("name", cluster.name), "a name of its own"
+    yield "spec.trustDomain", ("trust domain", cluster.trust_domain), "a trust domain of its own"
+    yield "spec.auth.mount", ("auth", *server, cluster.auth_mount), "a mount of its own on this server"
+    yield "spec.pki.serving", ("engine", *server, cluster.serving_mount), "a mount of its own on this server"
     if cluster.identity_mount != cluster.serving_mount:
-        yield "spec.pki.identity", ("engine", *server, cluster.identity_mount), "a mount on this server"
+        yield (
+            "spec.pki.identity",
+            ("engine", *server, cluster.identity_mount),
+            "a mount of its own on this server",
+        )
 
 
 def _origin(address: str) -> str:

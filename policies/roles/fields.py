@@ -96,8 +96,7 @@ class Fields:
         if node is None:
             return default
         if not isinstance(node, ScalarNode) or node.tag != "tag:yaml.org,2002:str":
-            hint = "; put it in quotes" if isinstance(node, ScalarNode) and node.value else ""
-            self.report(at, f"got {shown(node)}, expected a text{hint}")
+            self.report(at, f"got {shown(node)}, expected {_as_text(node, check)}")
             return ""
         expected = check(node.value)
         if expected is None:
@@ -165,12 +164,21 @@ def header(fields: Fields, top: dict[str, Node], kind: str) -> None:
     fields.text(top.get("kind"), "kind", _exactly(kind))
 
 
+def _as_text(node: Node, check: Check) -> str:
+    """What a text should be where YAML sees a number, a boolean or no scalar at all."""
+    if not isinstance(node, ScalarNode):
+        return "a text"
+    return check(node.value) or "a text; put it in quotes"
+
+
 def _exactly(wanted: str) -> Callable[[str], str | None]:
     return lambda text: None if text == wanted else wanted
 
 
 def _expected(name: str, known: tuple[str, ...]) -> str:
-    near = get_close_matches(name, known, 1, 0.6) or [word for word in known if word.lower() == name.lower()]
+    near = get_close_matches(name, known, 1, 0.6) or [
+        word for word in known if name and word.startswith(name)
+    ]
     expected = f"one of {', '.join(known)}" if len(known) > 1 else known[0]
     return f"{expected}; did you mean {near[0]}?" if near else expected
 

@@ -56,6 +56,14 @@ def duration(text: str) -> int | None:
     return int(found[1]) * _SECONDS[found[2]] if found else None
 
 
+def spoken(seconds: int) -> str:
+    """As a person writes it in a file: 7200 → 2h."""
+    for unit, size in reversed(_SECONDS.items()):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
 def ttl(text: str) -> str | None:
     seconds = duration(text)
     if seconds is None:
