@@ -1,0 +1,48 @@
+import socket
+import threading
+import urllib.request
+from http import HTTPStatus
+
+from prometheus_client import CollectorRegistry
+
+from webhook.metrics import Metrics, page, start
+
+
+def test_readiness_says_why_not() -> None:
+    registry = CollectorRegistry()
+    assert page("/readyz", registry, lambda: "").status is HTTPStatus.OK
+    answer = page("/readyz", registry, lambda: "no catalog: x")
+    assert (answer.status, answer.text) == (HTTPStatus.SERVICE_UNAVAILABLE, b"no catalog: x\n")
+
+
+def test_liveness_does_not_depend_on_readiness() -> None:
+    """A process without a catalog keeps looking for one; a restart would not help it."""
+    assert page("/healthz", CollectorRegistry(), lambda: "no catalog").status is HTTPStatus.OK
+
+
+def test_other_pages_are_404() -> None:
+    assert page("/mutate", CollectorRegistry(), lambda: "").status is HTTPStatus.NOT_FOUND
+
+
+def test_metrics_are_exposed_with_the_release_and_names_of_one_prefix() -> None:
+    metrics = Metrics()
+    metrics.admission("injected", "injected", 0.0002)
+    text = page("/metrics", metrics.registry, lambda: "").text.decode()
+    assert 'podkeys_build_info{python="' in text
+    assert 'podkeys_admission_duration_seconds_bucket{le="0.00025"} 1.0' in text
+    names = {line.split("{")[0].split()[0] for line in text.splitlines() if not line.startswith("#")}
+    assert {name.split("_")[0] for name in names} == {"podkeys", "process"}
+
+
+def test_a_prober_that_says_nothing_does_not_hold_the_next_one() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = start(listener, CollectorRegistry(), lambda: "")
+    address = listener.getsockname()
+    silent = [socket.create_connection(address) for _ in range(4)]
+    with urllib.request.urlopen(f"http://127.0.0.1:{address[1]}/healthz", timeout=2) as answer:
+        assert answer.read() == b"ok\n"
+    for peer in silent:
+        peer.close()
+    server.shutdown()
+    server.server_close()
+    assert not any(thread.name == "metrics" for thread in threading.enumerate())

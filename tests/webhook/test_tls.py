@@ -1,0 +1,143 @@
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+
+from tests.webhook.serving import lenient, replace, write_certificate
+from webhook.tls import Contexts, RequestSocket, TLSError, read
+
+
+def test_the_context_asks_for_tls_1_2_and_hands_out_session_tickets(tmp_path: Path) -> None:
+    write_certificate(tmp_path)
+    context = read(tmp_path / "tls.crt", tmp_path / "tls.key").context
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert not context.options & ssl.OP_NO_TICKET
+    assert context.num_tickets > 0
+    assert context.verify_mode is ssl.CERT_NONE
+
+
+def _no_certificate(home: Path) -> None:
+    (home / "tls.crt").write_text("nothing")
+
+
+def _no_file(home: Path) -> None:
+    (home / "tls.key").unlink()
+
+
+def _another_key(home: Path) -> None:
+    kept = (home / "tls.crt").read_bytes()
+    write_certificate(home)
+    replace(home / "tls.crt", kept)
+
+
+def _encrypted_key(home: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    encryption = BestAvailableEncryption(b"canary-4711")
+    (home / "tls.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+
+
+@pytest.mark.parametrize("damage", [_no_certificate, _no_file, _another_key, _encrypted_key])
+def test_files_that_cannot_serve_are_refused_by_name(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    write_certificate(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(TLSError, match=r"tls\.crt and .*tls\.key can't serve: .+; expected a PEM") as refusal:
+        read(tmp_path / "tls.crt", tmp_path / "tls.key")
+    assert "canary-4711" not in str(refusal.value)
+
+
+def test_a_context_is_built_once_and_again_when_the_files_change(tmp_path: Path) -> None:
+    write_certificate(tmp_path)
+    changes: list[str] = []
+    contexts = Contexts(tmp_path / "tls.crt", tmp_path / "tls.key", changes.append)
+    first = contexts.current()
+    assert contexts.current() is first
+    write_certificate(tmp_path, hours=1)
+    second = contexts.current()
+    assert second is not first
+    assert contexts.current() is second
+    assert changes == [""]
+    assert contexts.not_after < time.time() + 3601
+
+
+def test_a_pair_that_does_not_match_keeps_the_old_context_until_it_does(tmp_path: Path) -> None:
+    """The two files may be replaced one after the other."""
+    write_certificate(tmp_path)
+    changes: list[str] = []
+    contexts = Contexts(tmp_path / "tls.crt", tmp_path / "tls.key", changes.append)
+    first = contexts.current()
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    write_certificate(fresh)
+    replace(tmp_path / "tls.crt", (fresh / "tls.crt").read_bytes())
+    for _ in range(3):
+        assert contexts.current() is first
+    assert "KEY_VALUES_MISMATCH" in contexts.error
+    assert len(changes) == 1, "tried once, not at each connection"
+    replace(tmp_path / "tls.key", (fresh / "tls.key").read_bytes())
+    assert contexts.current() is not first
+    assert contexts.error == ""
+
+
+def test_a_swap_as_a_secret_volume_makes_it_is_noticed(tmp_path: Path) -> None:
+    for version in ("v1", "v2"):
+        (tmp_path / version).mkdir()
+        write_certificate(tmp_path / version)
+    link = tmp_path / "..data"
+    link.symlink_to("v1")
+    contexts = Contexts(link / "tls.crt", link / "tls.key", lambda _: None)
+    first = contexts.current()
+    (tmp_path / "next").symlink_to("v2")
+    (tmp_path / "next").rename(link)
+    assert contexts.current() is not first
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> "tuple[RequestSocket, ssl.SSLSocket]":
+    """A server's and a client's end of one TLS connection."""
+    write_certificate(tmp_path)
+    ours, theirs = socket.socketpair()
+    found: list[ssl.SSLSocket] = []
+    thread = threading.Thread(target=lambda: found.append(lenient().wrap_socket(theirs)))
+    thread.start()
+    server = read(tmp_path / "tls.crt", tmp_path / "tls.key").context.wrap_socket(ours, server_side=True)
+    thread.join()
+    assert isinstance(server, RequestSocket)
+    return server, found[0]
+
+
+def _drip(client: ssl.SSLSocket, server: ssl.SSLSocket) -> None:
+    while True:
+        client.sendall(b"x")
+        assert server.recv(100)
+        time.sleep(0.02)
+
+
+def test_a_request_has_one_deadline_however_its_bytes_drip(pair: tuple[RequestSocket, ssl.SSLSocket]) -> None:
+    late: list[bool] = []
+    server, client = pair
+    with server, client:
+        server.expect(0.2, lambda: late.append(True))
+        started = time.monotonic()
+        with pytest.raises(ConnectionResetError, match="longer than it may"):
+            _drip(client, server)
+        assert 0.15 < time.monotonic() - started < 1
+        assert server.is_late()
+        with pytest.raises(ConnectionResetError):
+            server.recv(1)
+        assert late == [True], "counted once"
+
+
+def test_an_answer_that_nobody_reads_ends_by_a_deadline(pair: tuple[RequestSocket, ssl.SSLSocket]) -> None:
+    server, client = pair
+    with server, client:
+        server.expect(0.1)
+        started = time.monotonic()
+        with pytest.raises(ConnectionResetError, match="not read in time"):
+            server.sendall(b"x" * 50_000_000)
+        assert time.monotonic() - started < 4
