@@ -45,8 +45,9 @@ class Admission:
     metrics: Metrics
     busy: Callable[[], bool]
 
-    def answer(self, body: bytes, started: float) -> bytes:
+    def answer(self, body: bytes) -> bytes:
         """A review's bytes → its answer's; counted and logged. Raises NotAReview."""
+        started = time.perf_counter()
         review = parse(body)
         outcome = self._outcome(review)
         try:
@@ -99,14 +100,13 @@ def create(admission: Admission) -> Flask:
 
     @app.post(PATH, provide_automatic_options=False)
     def mutate() -> Response:
-        started = time.perf_counter()
         if admission.busy():
             return refuse(503, "too many requests wait; try again in a second", {"Retry-After": "1"})
         body = _body()
         if len(body) > MAX_BODY:
             return refuse(413, f"got a longer body, expected at most {MAX_BODY} bytes; make the pod smaller")
         try:
-            answer = admission.answer(body, started)
+            answer = admission.answer(body)
         except NotAReview as error:
             return refuse(400, str(error))
         return Response(answer, mimetype="application/json")

@@ -21,7 +21,22 @@ from prometheus_client.registry import Collector
 from webhook.store import Store
 from webhook.tls import Contexts
 
-BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)  # seconds
+BUCKETS = (
+    0.0001,
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+)  # seconds
 PEER_SECONDS = 5.0  # for a scraper or a prober to send its few bytes and read the answer
 
 
@@ -36,13 +51,13 @@ class Metrics:
         )
         self._admissions = Counter(
             "podkeys_admissions",
-            "Admission reviews answered, by outcome (inject, skip, deny) and reason code.",
+            "Admission reviews answered, by outcome (injected, skipped, denied) and reason code.",
             ("outcome", "reason"),
             registry=self.registry,
         )
         self._duration = Histogram(
             "podkeys_admission_duration_seconds",
-            "From a review's first read to its finished answer, without TLS and waiting for a thread.",
+            "From a review's last byte to its finished answer: the decision alone, without TLS and HTTP.",
             buckets=BUCKETS,
             registry=self.registry,
         )
