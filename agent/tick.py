@@ -1,0 +1,277 @@
+"""`tick`: the sidecar's short process. It does what is due, writes what changed, and says when to come back."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from agent import files, login, report, state
+from agent.clock import Clock
+from agent.config import OnChange
+from agent.errors import AgentError
+from agent.init import LEAVE_SECONDS, say_skew
+from agent.layout import leased
+from agent.pod import Pod, pod_from
+from agent.reads import renew_lease
+from agent.schedule import GOOD_SHARE, GRACE_SECONDS, due, expiring, wait_seconds, with_failure
+from agent.state import POLL, TOKEN, Retired, State, certificate_task, lease_task
+from agent.vault import Vault
+from agent.work import Work
+
+TASK_SECONDS = 10.0  # the deadline of one task's calls: one broken path must not hold up the rest
+NOTIFY_SECONDS = 2.0
+
+
+def run(environment: Mapping[str, str], clock: Clock, *, started: bool) -> None:
+    """Prints the seconds until the next tick. `started`: the sidecar's first, which looks at its token."""
+    pod = pod_from(environment)
+    wait = Tick(pod, clock).run(started=started)
+    sys.stdout.write(f"{wait:.3f}\n")
+    sys.stdout.flush()
+
+
+class Tick:
+    def __init__(self, pod: Pod, clock: Clock) -> None:
+        found = state.load(pod.config.folders.state)
+        before = found or State()
+        vault = Vault(pod.config.vault, clock, deadline=0.0, offset=before.offset)
+        self._pod, self._clock, self._vault = pod, clock, vault
+        self._known = found is not None
+        self._work = Work(pod, vault, clock, before)
+        self._work.current = files.read_set(pod.config.folders.files)
+        self._done: set[str] = set()
+
+    def run(self, *, started: bool) -> float:
+        self._forget_unwritten()
+        if started:
+            self._attempt(TOKEN, self._look_at_token)
+        self._revoke_retired()
+        while tasks := [task for task in self._due() if task not in self._done]:
+            self._done.add(tasks[0])  # one at a time: a new token makes other tasks due
+            self._attempt(tasks[0], lambda task=tasks[0]: self._do(task))  # type: ignore[misc]
+        self._write()
+        self._be_loud()
+        say_skew(self._vault)
+        self._work.save()
+        self._vault.close()
+        return wait_seconds(self._pod.plan, self._work.state, self._work.moment())
+
+    def _due(self) -> list[str]:
+        return due(self._pod.plan, self._work.state, self._work.moment())
+
+    def _forget_unwritten(self) -> None:
+        """Files that are not there are due, whatever the state says: a swap may have been cut short."""
+        missing = set(self._work.missing())
+        lost = frozenset(task for task, paths in self._pod.outputs.items() if missing & set(paths))
+        kept = self._work.state.without(lost)
+        polled = kept.polled if self._known and POLL not in lost else -float(10**9)
+        self._work.state = replace(kept, polled=polled)
+
+    def _attempt(self, task: str, act: Callable[[], None]) -> None:
+        self._vault.deadline = self._clock.monotonic() + min(TASK_SECONDS, self._pod.config.deadline_seconds)
+        before = self._work.state
+        try:
+            act()
+        except AgentError as error:
+            token_state = replace(before, token=self._work.state.token, retired=self._work.state.retired)
+            self._work.state = with_failure(token_state, task, self._pod.plan, self._work.moment())
+            retry = self._work.state.failed[task].retry - self._clock.monotonic()
+            report.log("error", "failed", task=task, problem=error.line, retry_in=f"{retry:.1f}s")
+        else:
+            self._done.add(task)
+
+    def _do(self, task: str) -> None:
+        if task == TOKEN:
+            self._renew_token()
+            return
+        self._ensure_token()
+        try:
+            self._act(task)
+        except AgentError as error:
+            if error.name != "refused" or self._work.fresh or not self._token_is_dead():
+                raise
+            self._work.log_in()
+            self._act(task)
+
+    def _act(self, task: str) -> None:
+        config = self._pod.config
+        if task == POLL:
+            self._work.poll()
+        for name in config.reads:
+            if task == lease_task(name):
+                self._keep_lease(name)
+        for item in config.certificates:
+            if task == certificate_task(item.folder):
+                self._work.sign(item)
+        if task != POLL:
+            report.log("info", "renewed", task=task)
+
+    def _keep_lease(self, name: str) -> None:
+        lease = self._work.state.leases.get(name)
+        seconds = renew_lease(self._vault, lease) if lease else None
+        if lease and seconds is not None and seconds >= GOOD_SHARE * lease.seconds:
+            self._work.renewed(lease_task(name), seconds)
+        else:
+            self._work.read(name)
+
+    def _look_at_token(self) -> None:
+        """After a restart of the sidecar alone: its last life revoked the token, or an administrator did."""
+        token = self._work.state.token
+        if token is None:
+            self._work.lost_token()
+        elif token.service:
+            self._renew_token()
+
+    def _renew_token(self) -> None:
+        token = self._work.state.token
+        seconds = login.renew(self._vault, token) if token else None
+        if token and seconds is not None and seconds >= GOOD_SHARE * token.seconds:
+            self._work.renewed(TOKEN, seconds)
+            report.log("info", "renewed", task=TOKEN)
+        else:
+            self._move(alive=seconds is not None)
+
+    def _move(self, *, alive: bool) -> None:
+        """To a new token, before the old one's last moment: first everything leased anew, then the old one retires.
+
+        If that fails while the old one is alive, the new one is given back and nothing has changed.
+        """
+        work, old = self._work, self._work.state
+        if not alive:
+            work.lost_token()
+        new = work.log_in()
+        report.log("info", "logged-in", accessor=new.accessor or None)
+        self._save_early()
+        if not alive or not old.token:
+            return  # what was leased is forgotten, so it is due, each by itself
+        try:
+            work.leased_again()
+        except AgentError:
+            work.forget(leased(self._pod.config))
+            work.state = replace(old, retired=(*old.retired, Retired(new.value, self._clock.monotonic())))
+            self._vault.token = old.token.value
+            raise
+        retired = Retired(old.token.value, self._clock.monotonic() + GRACE_SECONDS)
+        work.state = replace(work.state, retired=(*work.state.retired, retired))
+        self._done |= leased(self._pod.config)
+
+    def _ensure_token(self) -> None:
+        token, term = self._work.state.token, self._work.state.terms.get(TOKEN)
+        at = self._work.moment()
+        if (
+            token
+            and term
+            and at.now
+            < (term.life.not_after + term.life.issued * (not token.service)) / (1 + (not token.service))
+        ):
+            return
+        if token and token.service:
+            self._work.lost_token()
+        self._work.log_in()
+        self._save_early()
+
+    def _token_is_dead(self) -> bool:
+        token = self._work.state.token
+        if token and token.service and login.renew(self._vault, token) is not None:
+            return False
+        self._work.lost_token()
+        return True
+
+    def _save_early(self) -> None:
+        """A new token is on record before it is used: whoever stops the sidecar now can revoke it."""
+        self._work.save()
+
+    def _revoke_retired(self) -> None:
+        for item in self._work.state.retired:
+            if item.after > self._clock.monotonic():
+                continue
+            self._vault.deadline = self._clock.monotonic() + LEAVE_SECONDS
+            try:
+                login.revoke(self._vault, item.value)
+            except AgentError as error:
+                report.log("warning", "token-not-revoked", problem=error.what)
+                later = replace(item, after=self._clock.monotonic() + GRACE_SECONDS)
+                self._replace_retired(item, (later,))
+            else:
+                self._replace_retired(item, ())
+
+    def _replace_retired(self, old: Retired, new: tuple[Retired, ...]) -> None:
+        rest = tuple(item for item in self._work.state.retired if item is not old)
+        self._work.state = replace(self._work.state, retired=(*rest, *new))
+
+    def _write(self) -> None:
+        """The set is whole or stays as it was; what could not be written is due again after a back-off."""
+        missing = self._work.missing()
+        if missing:
+            report.log("error", "incomplete", missing=",".join(missing))
+            self._undo()
+            return
+        try:
+            changed = self._work.write()
+        except AgentError as error:
+            report.log("error", "failed", task="write", problem=error.line)
+            self._undo()
+            return
+        if changed:
+            report.log("info", "files-changed")
+            if self._pod.config.on_change:
+                notify(self._pod.config.on_change)
+
+    def _undo(self) -> None:
+        work, at = self._work, self._work.moment()
+        done = frozenset(self._done - {TOKEN})
+        failed = [task for task in done if task not in work.state.failed]
+        work.state = replace(work.state.without(frozenset(failed)), polled=-float(10**9))
+        for task in failed:
+            work.state = with_failure(work.state, task, self._pod.plan, at)
+
+    def _be_loud(self) -> None:
+        for task, left in expiring(self._work.state, self._work.moment()):
+            kind, _, name = task.partition(":")
+            what = f"{kind} {name}".strip()
+            when = f"ends in {left:.0f} s" if left > 0 else f"ended {-left:.0f} s ago"
+            report.last_word(
+                AgentError(
+                    "expiring",
+                    f"{what} {when} and its renewal fails",
+                    "see the lines before this one for why",
+                ),
+                self._pod.config.folders.termination_log,
+            )
+
+
+def stop(environment: Mapping[str, str], clock: Clock) -> None:
+    """The sidecar's last act: its tokens are revoked, and with them leases and certificates that follow them."""
+    pod = pod_from(environment)
+    before = state.load(pod.config.folders.state)
+    if before is None:
+        return
+    vault = Vault(pod.config.vault, clock, deadline=clock.monotonic() + LEAVE_SECONDS * 0.7)
+    held = [before.token.value] if before.token and before.token.service else []
+    for value in [*held, *(item.value for item in before.retired)]:
+        login.revoke(vault, value)
+    vault.close()
+    if held:
+        after = replace(before.without(leased(pod.config) | {TOKEN}), token=None, retired=())
+        state.save(pod.config.folders.state, after)
+    report.log("info", "revoked", tokens=len(held) + len(before.retired))
+
+
+def notify(target: OnChange) -> None:
+    """One POST to the app; its failure is said and changes nothing."""
+    import http.client  # noqa: PLC0415 - rarely needed
+
+    connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=NOTIFY_SECONDS)
+    try:
+        connection.request("POST", f"/{target.path.lstrip('/')}", b"", {"Content-Length": "0"})
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        reason = (
+            os.strerror(error.errno) if isinstance(error, OSError) and error.errno else type(error).__name__
+        )
+        report.log("warning", "on-change", port=target.port, problem=reason)
+    else:
+        level = "info" if status < 400 else "warning"  # noqa: PLR2004 - HTTP's own classes
+        report.log(level, "on-change", port=target.port, status=status)
+    finally:
+        connection.close()
