@@ -141,6 +141,13 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
         self.app.service.queue.append(None)
         super().enqueue_req(conn)
 
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's own
+        """Once stopped, refuse connections at once: left open, the kernel would take them and nobody answer."""
+        super().set_accept_enabled(enabled)
+        if not (enabled or self.alive):
+            for listener in self.sockets:
+                listener.close()
+
     def _park(self, conn: gthread.TConn) -> None:
         """Wait for the peer, as long as its patience lasts; time spent waiting for a thread of ours is not its fault."""
         conn.timeout = time.monotonic() + conn.patience
@@ -216,6 +223,11 @@ class Logger(glogging.Logger):  # type: ignore[misc]  # gunicorn publishes no ty
     def setup(self, cfg: Any) -> None:  # noqa: ANN401 - gunicorn publishes no types
         super().setup(cfg)
         self.error_log.propagate = True
+
+    def warning(self, msg: str, *values: object, **named: Any) -> None:  # noqa: ANN401 - logging's own
+        """A refused request by its sender alone: gunicorn would add the line, and a broken header may be a token."""
+        sender, _, _ = msg.partition(": ")
+        super().warning(sender if msg.startswith("Invalid request from") else msg, *values, **named)
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn publishes no types

@@ -1,5 +1,6 @@
 """The running server: real process, real TLS, peers that behave and peers that don't."""
 
+import os
 import signal
 import socket
 import ssl
@@ -356,6 +357,48 @@ def test_each_review_is_one_json_line_with_its_uid_and_no_value_of_the_pod(webho
         "payments",
     )
     assert "canary-4711" not in (webhook.home / "log").read_text()
+
+
+def test_a_broken_request_is_logged_without_what_was_sent(webhook: Webhook) -> None:
+    """No token in a log: a header that lost its colon may be one."""
+    with _peers(1, _tls, webhook) as peers:
+        peers[0].sendall(b"POST /mutate HTTP/1.1\r\nAuthorization Bearer canary-0815\r\n\r\n")
+        assert peers[0].recv(100).startswith(b"HTTP/1.1 400")
+    assert any("Invalid request from" in line["message"] for line in webhook.events("gunicorn.error"))
+    assert "canary-0815" not in (webhook.home / "log").read_text()
+
+
+def test_a_worker_that_dies_is_replaced_on_both_ports(tmp_path: Path) -> None:
+    with serving.serving(tmp_path, "--drain", "0") as webhook:
+        pid = webhook.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        if not children.exists():
+            pytest.skip("this system does not list a process's children")
+        os.kill(int(children.read_text()), signal.SIGKILL)
+        with webhook.connect() as connection:
+            assert post(connection, review("after"))[0] == 200
+        assert webhook.page("/readyz")[0] == 200
+        assert any("Perhaps out of memory?" in line["message"] for line in webhook.events("gunicorn.error"))
+
+
+def test_after_draining_connections_are_refused_at_once_and_a_kept_one_is_answered(tmp_path: Path) -> None:
+    with serving.serving(tmp_path, "--drain", "0") as webhook, webhook.connect() as kept:
+        assert post(kept, review("before"))[0] == 200
+        webhook.process.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionRefusedError):
+            _connect_until_refused(webhook)
+        kept.request("POST", "/mutate", review("last"))
+        answer = kept.getresponse()
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        answer.read()
+        assert webhook.process.wait(timeout=10) == 0
+
+
+def _connect_until_refused(webhook: Webhook) -> None:
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        _raw(webhook).close()
+        time.sleep(0.02)
 
 
 def test_sighup_and_its_like_change_nothing(webhook: Webhook) -> None:
