@@ -154,14 +154,8 @@ def serve_webhook(stage: Stage) -> Iterator[Webhook]:
     certificate, key = tls.write_pair(stage.folder)
     cluster = stage.generated / CLUSTER
     flags = ["--catalog", str(cluster / "catalog"), "--cluster", str(cluster / "cluster.json")]
-    flags += [
-        "--image",
-        "podkeys.example.com/podkeys:demo",
-        "--agent-python",
-        sys.executable,
-        "--poll-interval",
-        "5",
-    ]
+    flags += ["--image", "podkeys.example.com/podkeys:demo", "--agent-python", sys.executable]
+    flags += ["--poll-interval", "5", "--drain", "0"]
     with webhook(flags, certificate, key, stage.folder / "webhook.log") as hook:
         stage.screen.seen("podkeys webhook serve", f"https://127.0.0.1:{hook.port}/mutate, ready")
         yield hook
@@ -248,13 +242,13 @@ def run_init(stage: Stage, pod: Pod) -> None:
     files = pod.folder("podkeys")
     stripe = json.loads((files / "secrets" / "stripe").read_text())
     check(stripe == SECRETS["payments/stripe"], "the file secrets/stripe is not what the server holds")
-    for path in sorted((files / "..data").resolve().rglob("*")):
-        if path.is_file():
-            relative = path.relative_to((files / "..data").resolve())
-            size = path.stat()
-            stage.screen.seen(
-                f"/var/run/podkeys/{relative}", f"{size.st_size:>5} bytes, mode {size.st_mode & 0o777:04o}"
-            )
+    stage.screen.line("in /var/run/podkeys, which is memory:")
+    current = (files / "..data").resolve()
+    for path in sorted(path for path in current.rglob("*") if path.is_file()):
+        status = path.stat()
+        stage.screen.seen(
+            str(path.relative_to(current)), f"{status.st_size:>5} bytes, mode {status.st_mode & 0o777:04o}"
+        )
 
 
 def show_certificates(stage: Stage, pod: Pod) -> None:
@@ -286,9 +280,7 @@ def ask_for_more(stage: Stage, pod: Pod) -> None:
             stage.server.call(method, path, token=token)
         except urllib.error.HTTPError as error:
             check(error.code == 403, f"{method} {path}: got {error.code}, expected 403")  # noqa: PLR2004 - HTTP's own
-            stage.screen.seen(
-                path, f"403 {json.loads(error.read())['errors'][0].strip().splitlines()[-1].strip('* ')}"
-            )
+            stage.screen.seen(path, f"403 {json.loads(error.read())['errors'][0].split('* ')[-1].strip()}")
         else:
             check(False, f"{method} {path} was allowed")  # noqa: FBT003 - reached means failed
 

@@ -48,6 +48,9 @@ class Webhook:
         context = ssl.create_default_context(cafile=str(ca))
         self._connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
 
+    def close(self) -> None:
+        self._connection.close()
+
     def review(self, review: Mapping[str, Any]) -> dict[str, Any]:
         """Post one AdmissionReview; the `response` object of the answer."""
         self._connection.request("POST", "/mutate", json.dumps(review), {"Content-Type": "application/json"})
@@ -71,7 +74,9 @@ def webhook(flags: list[str], certificate: Path, key: Path, log: Path) -> Iterat
         )
     try:
         _wait_ready(metrics_port, process, log)
-        yield Webhook(port, certificate)
+        hook = Webhook(port, certificate)
+        yield hook
+        hook.close()  # a client that stays would be waited for
     finally:
         process.terminate()
         process.wait(20)
