@@ -113,8 +113,7 @@ def _refuse(error: ProblemsError, *, as_json: bool) -> NoReturn:
         click.echo(json.dumps({"problems": problems}, indent=2))
     else:
         click.echo(str(error), err=True)
-        count = len(error.problems)
-        click.echo(f"{count} problem{'s' if count > 1 else ''}; nothing was written.", err=True)
+        click.echo(f"{_count(len(error.problems), 'problem')}; nothing was written.", err=True)
     sys.exit(1)
 
 
@@ -139,10 +138,14 @@ def _summary(result: run.Result, *, check: bool) -> str:
     changed, removed = len(result.changed), len(result.removed)
     words = ("stale", "to remove") if check else ("written", "removed")
     lines.append(
-        f"{result.roles} roles, {result.clusters} clusters: {changed} files {words[0]}, "
-        f"{removed} {words[1]}, {result.unchanged} current"
+        f"{_count(result.roles, 'role')}, {_count(result.clusters, 'cluster')}: "
+        f"{_count(changed, 'file')} {words[0]}, {removed} {words[1]}, {result.unchanged} current"
     )
     return "\n".join(lines)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 @contextmanager

@@ -59,7 +59,10 @@ def _config_maps(cluster: str, top: bytes, manifest: bytes, namespaces: Mapping[
         maps.append(
             _config_map(f"podkeys-catalog-{number}", {f"{name}.json": namespaces[name] for name in shard})
         )
-    head = f"{MARK} by `podkeys policies generate` for cluster {cluster}; kubectl apply -n podkeys -f this file\n"
+    head = (
+        f"{MARK} by `podkeys policies generate` for cluster {cluster}\n"
+        "# kubectl apply --server-side -n podkeys -f FILE (client-side apply keeps a copy in an annotation of at most 256 KiB)\n"
+    )
     return head.encode() + b"".join(maps)
 
 
