@@ -20,7 +20,7 @@ from selectors import EVENT_READ
 from typing import Any
 from wsgiref.types import WSGIApplication
 
-from gunicorn import glogging, http, util
+from gunicorn import glogging, http
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers import gthread
@@ -34,7 +34,6 @@ from webhook.tls import Contexts, RequestSocket
 
 KEEPALIVE_SECONDS = 120  # the API server drops its idle connections after 90 s; it must be the first
 STOP_SECONDS = 25  # for what is in flight, within the 30 s that a pod has by default
-CLOSE_SECONDS = 0.2  # for a peer to read its last answer and go; a thread waits for it
 LATER = object()  # a connection that waits for its peer, and needs no thread meanwhile
 IGNORED_SIGNALS = (
     signal.SIGHUP,
@@ -134,10 +133,6 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
     app: "Server"
 
     def enqueue_req(self, conn: gthread.TConn) -> None:
-        if not (conn.initialized or conn.data_ready):
-            conn.patience = self.app.service.limits.handshake_seconds
-            self._park(conn)
-            return
         self.app.service.queue.append(None)
         super().enqueue_req(conn)
 
@@ -165,7 +160,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
             self._park(conn)
         elif result:
             super().finish_request(conn, fs)
-        else:
+        else:  # gunicorn would wait here for the peer to close first, up to 2 s, and all others with it
             self.nr_conns -= 1
             conn.close()
 
@@ -176,18 +171,13 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
         if not conn.initialized:
             return self._shake_hands(conn)
         conn.sock.expect(service.limits.request_seconds, service.metrics.slow_peer)
-        result = super().handle(conn)
-        if (
-            not result
-        ):  # closed here: gunicorn would wait for the peer in the poller's thread, and all with it
-            conn.sock.expect(CLOSE_SECONDS)
-            util.close_graceful(conn.sock, CLOSE_SECONDS)
-        return result
+        return super().handle(conn)
 
     def _shake_hands(self, conn: gthread.TConn) -> object:
         """True when done: the connection then idles until its first request, as one that is kept alive."""
         try:
             if not isinstance(conn.sock, RequestSocket):
+                conn.patience = self.app.service.limits.handshake_seconds
                 context = self.app.service.contexts.current()
                 conn.sock = context.wrap_socket(conn.sock, server_side=True, do_handshake_on_connect=False)
             conn.sock.do_handshake()

@@ -34,9 +34,6 @@ class RequestSocket(ssl.SSLSocket):
         """Begin a request: its headers and body must have been read within `seconds`."""
         self.deadline, self.on_late = time.monotonic() + seconds, on_late
 
-    def is_late(self) -> bool:
-        return time.monotonic() >= self.deadline
-
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         remaining = self.deadline - time.monotonic()
         if remaining > 0:

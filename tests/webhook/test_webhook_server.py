@@ -67,7 +67,7 @@ def test_a_connection_may_idle_longer_than_any_deadline(webhook: Webhook) -> Non
     with webhook.connect() as connection:
         assert post(connection, review("before"))[0] == 200
         first = connection.sock
-        time.sleep(1.2)
+        time.sleep(0.8)
         assert post(connection, review("after"))[0] == 200
         assert connection.sock is first
 
@@ -75,7 +75,7 @@ def test_a_connection_may_idle_longer_than_any_deadline(webhook: Webhook) -> Non
 def test_a_connection_that_was_opened_in_advance_may_wait_for_its_first_request(webhook: Webhook) -> None:
     with webhook.connect() as connection:
         connection.connect()
-        time.sleep(1.2)
+        time.sleep(0.8)
         assert post(connection, review("late"))[0] == 200
 
 
@@ -205,6 +205,9 @@ def _clients(
     for thread in threads:
         thread.start()
     try:
+        until = time.monotonic() + serving.START_SECONDS
+        while len(answers) < 20 and not failures and time.monotonic() < until:
+            time.sleep(0.01)  # until all have their connection
         during()
     finally:
         stop.set()
