@@ -44,7 +44,7 @@ def cli() -> None:
 
     \b
     Examples:
-      podkeys policies new payments > roles/payments.yaml
+      podkeys policies new payments -o roles/payments.yaml
       podkeys policies generate --clusters clusters --roles roles --out generated
       podkeys policies plan --cluster eu-nl-prod-a
       podkeys webhook inject -f pod.yaml --catalog generated/eu-nl-prod-a/catalog --cluster generated/eu-nl-prod-a/cluster.json
