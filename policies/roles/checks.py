@@ -21,10 +21,12 @@ def run(draft: Draft, clusters: Mapping[str, Cluster], *, complete: bool) -> Non
     `complete`: no cluster file was broken, so a cluster that isn't in `clusters` doesn't exist.
     """
     checks = CHECKS if complete else CHECKS[1:]
+    seen: set[str] = set()  # a field that is wrong in many places is said once
     for check in checks:
         for at, message in check(draft.role, clusters):
-            if not draft.fields.is_wrong(at):
+            if at not in seen and not draft.fields.is_wrong(at):
                 draft.fields.report(at, message)
+            seen.add(at)
 
 
 def _clusters_exist(role: ServiceRole, clusters: Mapping[str, Cluster]) -> Iterator[Finding]:

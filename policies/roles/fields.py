@@ -12,7 +12,7 @@ from policies.roles.texts import Check, duration
 
 Word = TypeVar("Word", bound=str)
 
-MAX_ITEMS = 1000
+MAX_ITEMS = 200  # a role that needs more is several roles; places times entries stay few
 
 
 class Fields:

@@ -1,5 +1,6 @@
 """Every mistake in a role or cluster file gets a message with its place, what was got and what was expected."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,21 @@ def test_all_mistakes_of_all_files_come_at_once_in_order(tmp_path: Path) -> None
         "roles/b.yaml:10:61",
         "roles/b.yaml:11:19",
     ]
+
+
+def test_the_largest_lists_are_checked_in_bounded_time_and_longer_ones_refused(tmp_path: Path) -> None:
+    def role(number: int) -> str:
+        places = "".join(
+            f"  - {{cluster: east, namespace: n{n}, serviceAccounts: [a]}}\n" for n in range(number)
+        )
+        secrets = "".join(f"  - {{name: s{n}, path: sys/a{n}, engine: kv1}}\n" for n in range(number))
+        return ROLE[: ROLE.index("  - {cluster")] + places + "  secrets:\n" + secrets
+
+    start = time.monotonic()
+    assert len(problems(tmp_path, {"r.yaml": role(200)}, {"c.yaml": CLUSTER})) == 200
+    assert time.monotonic() - start < 5
+    found = problems(tmp_path, {"r.yaml": role(201)}, {"c.yaml": CLUSTER})
+    assert all("got 201 items, expected at most 200" in problem for problem in found)
 
 
 def test_a_broken_cluster_file_does_not_make_its_roles_wrong(tmp_path: Path) -> None:
