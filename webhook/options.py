@@ -58,7 +58,8 @@ def in_bytes(quantity: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _option(flag: str, text: str, **attributes: Any) -> Callable[[Command], Command]:  # noqa: ANN401 - click's own
+def option(flag: str, text: str, **attributes: Any) -> Callable[[Command], Command]:  # noqa: ANN401 - click's own
+    """An option with its environment variable: `--tls-cert` is PODKEYS_TLS_CERT."""
     variable = ENV_PREFIX + flag.removeprefix("--").replace("-", "_").upper()
     return click.option(
         flag,
@@ -74,76 +75,76 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 CATALOG_OPTIONS = (
-    _option("--catalog", "Folder of the generated catalog, with manifest.json.", required=True, type=_FOLDER),
-    _option("--cluster", "The generated cluster.json.", required=True, type=_FILE),
+    option("--catalog", "Folder of the generated catalog, with manifest.json.", required=True, type=_FOLDER),
+    option("--cluster", "The generated cluster.json.", required=True, type=_FILE),
 )
 
 SETTINGS_OPTIONS = (
-    _option("--image", "Image of the agent, best with its digest.", required=True),
-    _option(
+    option("--image", "Image of the agent, best with its digest.", required=True),
+    option(
         "--image-pull-policy",
         "When nodes pull it.",
         type=click.Choice(["Always", "IfNotPresent", "Never"]),
         default=_DEFAULTS.image_pull_policy,
     ),
-    _option(
+    option(
         "--agent-python",
         "Path of the interpreter in the image.",
         type=interpreter,
         default=_DEFAULTS.python,
         metavar="PATH",
     ),
-    _option(
+    option(
         "--deadline",
         "Seconds after which the init container gives up.",
         type=click.IntRange(5, MAX_DEADLINE),
         default=_DEFAULTS.deadline_seconds,
     ),
-    _option(
+    option(
         "--poll-interval",
         "Seconds between looks of the sidecar at static secrets.",
         type=click.IntRange(1, MAX_POLL),
         default=_DEFAULTS.poll_seconds,
     ),
-    _option("--init-cpu", "CPU of the init container.", type=cpu, default=_DEFAULTS.init_resources.cpu),
-    _option(
+    option("--init-cpu", "CPU of the init container.", type=cpu, default=_DEFAULTS.init_resources.cpu),
+    option(
         "--init-memory",
         "Its memory, with the volumes that it fills.",
         type=memory,
         default=_DEFAULTS.init_resources.memory,
     ),
-    _option("--sidecar-cpu", "CPU of the sidecar.", type=cpu, default=_DEFAULTS.sidecar_resources.cpu),
-    _option(
+    option("--sidecar-cpu", "CPU of the sidecar.", type=cpu, default=_DEFAULTS.sidecar_resources.cpu),
+    option(
         "--sidecar-memory",
         "Its memory, with the volumes that it fills.",
         type=memory,
         default=_DEFAULTS.sidecar_resources.memory,
     ),
-    _option(
+    option(
         "--files-limit",
         "Size limit of the volume with the files.",
         type=memory,
         default=_DEFAULTS.files_limit,
     ),
-    _option(
+    option(
         "--uid",
         "The image's numeric user, for pods that agree on none.",
         type=click.IntRange(1, MAX_ID),
         default=_DEFAULTS.uid,
     ),
-    _option(
+    option(
         "--gid",
         "The group that owns the files then, and that such pods join.",
         type=click.IntRange(1, MAX_ID),
         default=_DEFAULTS.gid,
     ),
-    _option(
+    option(
         "--proxies",
         "Containers, comma-separated, that other webhooks inject: they start first, and get no mounts unless named.",
         type=names,
         default=",".join(_DEFAULTS.proxies),
     ),
-    _option(
+    option(
         "--allow-shared-pid",
         "Inject pods with shareProcessNamespace or hostPID: any container there can read the token for Vault.",
         is_flag=True,
@@ -153,15 +154,15 @@ SETTINGS_OPTIONS = (
 
 def catalog_options(command: Command) -> Command:
     """Adds the parameters `catalog` and `cluster`, both paths."""
-    for option in reversed(CATALOG_OPTIONS):
-        command = option(command)
+    for add in reversed(CATALOG_OPTIONS):
+        command = add(command)
     return command
 
 
 def settings_options(command: Command) -> Command:
     """Adds the operator's flags; the command hands them, as keyword arguments, to `operator_settings`."""
-    for option in reversed(SETTINGS_OPTIONS):
-        command = option(command)
+    for add in reversed(SETTINGS_OPTIONS):
+        command = add(command)
     return command
 
 

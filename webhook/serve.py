@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from webhook import logs, server
-from webhook.options import ENV_PREFIX, catalog_options, operator_settings, settings_options
+from webhook.options import Command, catalog_options, operator_settings, option, settings_options
 from webhook.server import Limits, Listeners, Service
 from webhook.store import Store
 from webhook.tls import Contexts, TLSError
@@ -18,8 +18,6 @@ BACKLOG = 2048
 MAX_PORT = 65535
 _DEFAULTS = Limits()
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-
-Command = Callable[..., Any]
 
 
 def address(text: str) -> tuple[str, int]:
@@ -30,42 +28,36 @@ def address(text: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def _option(flag: str, text: str, **attributes: Any) -> Callable[[Command], Command]:  # noqa: ANN401 - click's own
-    variable = ENV_PREFIX + flag.removeprefix("--").replace("-", "_").upper()
-    shown = "default" in attributes
-    return click.option(flag, help=text, envvar=variable, show_envvar=True, show_default=shown, **attributes)
-
-
 def _seconds(flag: str, text: str, most: float, default: float) -> Callable[[Command], Command]:
     least = 0 if flag == "--drain" else 0.1
-    return _option(flag, text, type=click.FloatRange(least, most), default=default)
+    return option(flag, text, type=click.FloatRange(least, most), default=default)
 
 
 @click.command()
-@_option(
+@option(
     "--listen",
     "Where the API server posts admission reviews, to /mutate.",
     type=address,
     default="0.0.0.0:8443",
     metavar="HOST:PORT",
 )
-@_option(
+@option(
     "--metrics-listen",
     "Where /healthz, /readyz and /metrics answer, without TLS.",
     type=address,
     default="0.0.0.0:8080",
     metavar="HOST:PORT",
 )
-@_option("--tls-cert", "PEM certificate chain; read again when it changes.", type=_FILE, required=True)
-@_option("--tls-key", "Its PEM key, unencrypted.", type=_FILE, required=True)
+@option("--tls-cert", "PEM certificate chain; read again when it changes.", type=_FILE, required=True)
+@option("--tls-key", "Its PEM key, unencrypted.", type=_FILE, required=True)
 @catalog_options
 @settings_options
-@_option("--threads", "Requests answered at a time.", type=click.IntRange(2, 64), default=_DEFAULTS.threads)
+@option("--threads", "Requests answered at a time.", type=click.IntRange(2, 64), default=_DEFAULTS.threads)
 @_seconds("--handshake-timeout", "Seconds for a TLS handshake.", 30, _DEFAULTS.handshake_seconds)
 @_seconds("--request-timeout", "Seconds for all of a request to arrive.", 30, _DEFAULTS.request_seconds)
 @_seconds("--drain", "Seconds to go on serving after SIGTERM, no longer ready.", 15, _DEFAULTS.drain_seconds)
 @_seconds("--catalog-poll", "Seconds between looks at the catalog's files.", 300, _DEFAULTS.poll_seconds)
-@_option(
+@option(
     "--log-level",
     "Least level that is logged, as JSON lines on stderr.",
     type=click.Choice(logs.LEVELS),

@@ -152,7 +152,7 @@ def command(home: Path, *flags: str) -> list[str]:
         *("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"),
         *("--tls-cert", str(home / "tls.crt"), "--tls-key", str(home / "tls.key")),
         *("--catalog", str(home / "catalog"), "--cluster", str(home / "cluster.json")),
-        *("--image", "registry.example.com/podkeys:1"),
+        *("--image", "podkeys.example.com/podkeys:1"),
         *flags,
     ]
 

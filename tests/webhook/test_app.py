@@ -38,7 +38,7 @@ def client(
     busy: bool = False,
     metrics: Metrics | None = None,
 ) -> FlaskClient:
-    settings = OperatorSettings(image="registry.example.com/podkeys:1")
+    settings = OperatorSettings(image="podkeys.example.com/podkeys:1")
     return create(Admission(catalog, settings, metrics or Metrics(), lambda: busy)).test_client()
 
 
