@@ -75,10 +75,11 @@ def write_set(folder: str, fileset: Fileset, now: int) -> bool:
     One previous set is kept. Raises AgentError `volume`, with the old set in place and nothing half-written.
     """
     with _told(folder), _opened(folder) as root:
+        current, wanted = _target(root), {path.split("/")[0] for path in fileset}
+        _check_names(root, wanted)
         if read_set(folder) == dict(fileset):
-            _link_names(root, fileset)
+            _link_names(root, wanted)
             return False
-        current = _target(root)
         _remove_sets(root, keep={current})
         name = f"..{now // 10**9:010d}.{now % 10**9:09d}"
         try:
@@ -88,7 +89,7 @@ def write_set(folder: str, fileset: Fileset, now: int) -> bool:
             if _target(root) != name:
                 _remove_sets(root, keep={current})
             raise
-        _link_names(root, fileset)
+        _link_names(root, wanted)
         return True
 
 
@@ -215,18 +216,28 @@ def _repoint(root: int, name: str) -> None:
     os.fsync(root)
 
 
-def _link_names(root: int, fileset: Fileset) -> None:
-    """`secrets` → `..data/secrets` and so on; names that the set has no more are taken away."""
-    wanted = {path.split("/")[0] for path in fileset}
+def _check_names(root: int, wanted: set[str]) -> None:
     for name in sorted(wanted):
-        try:
+        if _exists(root, name) and _link(root, name) != f"{DATA}/{name}":
+            raise _NotOurs(f"a {name}")
+
+
+def _link_names(root: int, wanted: set[str]) -> None:
+    """`secrets` → `..data/secrets` and so on; names that the set has no more are taken away."""
+    for name in sorted(wanted):
+        if not _exists(root, name):
             os.symlink(f"{DATA}/{name}", name, dir_fd=root)
-        except FileExistsError:
-            if _link(root, name) != f"{DATA}/{name}":
-                raise _NotOurs(f"a {name}") from None
     for name in os.listdir(root):
         if name not in wanted and _link(root, name) == f"{DATA}/{name}":
             _unlink(root, name)
+
+
+def _exists(root: int, name: str) -> bool:
+    try:
+        os.lstat(name, dir_fd=root)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _link(root: int, name: str) -> str:

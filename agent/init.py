@@ -23,25 +23,32 @@ def run(environment: Mapping[str, str], clock: Clock) -> None:
 
 def do(pod: Pod, clock: Clock) -> None:
     config = pod.config
-    before = state.load(config.folders.state) if config.sidecar else None
     vault = Vault(config.vault, clock, deadline=clock.monotonic() + config.deadline_seconds)
     work = Work(pod, vault, clock, state.State())
     work.current = files.read_set(config.folders.files)
     try:
-        work.everything()
-        say_skew(vault)
-        check_clock(work, clock)
-        work.write()
-        if config.sidecar:
-            work.state = replace(work.state, retired=_retired(before, clock))
-            work.save()
+        _gather_and_write(work, clock)
     except BaseException:
         leave(work, clock)
         raise
-    if not config.sidecar and not work.holds_leases():
-        leave(work, clock)
-    vault.close()
+    else:
+        if not config.sidecar and not work.holds_leases():
+            leave(work, clock)
+    finally:
+        vault.close()
     report.log("info", "ready", files=len(work.current), certificates=len(config.certificates))
+
+
+def _gather_and_write(work: Work, clock: Clock) -> None:
+    config = work.pod.config
+    before = state.load(config.folders.state) if config.sidecar else None
+    work.everything()
+    say_skew(work.vault)
+    check_clock(work, clock)
+    work.write()
+    if config.sidecar:
+        work.state = replace(work.state, retired=_retired(before, clock))
+        work.save()
 
 
 def leave(work: Work, clock: Clock) -> None:

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from agent.state import POLL, TOKEN, Failed, State, Term
+from agent.state import POLL, TOKEN, Failed, State, Term, Token
 from certs import renewal
 
 NEVER = float("inf")
@@ -75,6 +75,12 @@ def expiring(state: State, at: Moment) -> Iterable[tuple[str, float]]:
         term = state.terms.get(task)
         if term and renewal.is_expiring(term.life, at.now):
             yield task, term.life.not_after - at.now
+
+
+def is_usable(token: Token, term: Term, at: Moment) -> bool:
+    """Whether a token has life left, by either clock. A batch token costs nothing to replace: it serves for half."""
+    age = max(at.now - term.life.issued, at.mono - term.success)
+    return age < (term.life.not_after - term.life.issued) * (1.0 if token.service else 0.5)
 
 
 def _considered(plan: Plan, state: State) -> tuple[str, ...]:

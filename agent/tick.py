@@ -13,7 +13,7 @@ from agent.init import LEAVE_SECONDS, say_skew
 from agent.layout import leased
 from agent.pod import Pod, pod_from
 from agent.reads import renew_lease
-from agent.schedule import GOOD_SHARE, GRACE_SECONDS, due, expiring, wait_seconds, with_failure
+from agent.schedule import GOOD_SHARE, GRACE_SECONDS, due, expiring, is_usable, wait_seconds, with_failure
 from agent.state import POLL, TOKEN, Retired, State, certificate_task, lease_task
 from agent.vault import Vault
 from agent.work import Work
@@ -37,12 +37,14 @@ class Tick:
         vault = Vault(pod.config.vault, clock, deadline=0.0, offset=before.offset)
         self._pod, self._clock, self._vault = pod, clock, vault
         self._known = found is not None
+        self._before = before
         self._work = Work(pod, vault, clock, before)
         self._work.current = files.read_set(pod.config.folders.files)
         self._done: set[str] = set()
 
     def run(self, *, started: bool) -> float:
         self._forget_unwritten()
+        self._work.save()  # a folder that takes no state is found before a token is got that nobody could revoke
         if started:
             self._attempt(TOKEN, self._look_at_token)
         self._revoke_retired()
@@ -65,16 +67,14 @@ class Tick:
         lost = frozenset(task for task, paths in self._pod.outputs.items() if missing & set(paths))
         kept = self._work.state.without(lost)
         polled = kept.polled if self._known and POLL not in lost else -float(10**9)
-        self._work.state = replace(kept, polled=polled)
+        self._work.state = self._before = replace(kept, polled=polled)
 
     def _attempt(self, task: str, act: Callable[[], None]) -> None:
         self._vault.deadline = self._clock.monotonic() + min(TASK_SECONDS, self._pod.config.deadline_seconds)
-        before = self._work.state
         try:
             act()
         except AgentError as error:
-            token_state = replace(before, token=self._work.state.token, retired=self._work.state.retired)
-            self._work.state = with_failure(token_state, task, self._pod.plan, self._work.moment())
+            self._work.state = with_failure(self._work.state, task, self._pod.plan, self._work.moment())
             retry = self._work.state.failed[task].retry - self._clock.monotonic()
             report.log("error", "failed", task=task, problem=error.line, retry_in=f"{retry:.1f}s")
         else:
@@ -110,7 +110,7 @@ class Tick:
         lease = self._work.state.leases.get(name)
         seconds = renew_lease(self._vault, lease) if lease else None
         if lease and seconds is not None and seconds >= GOOD_SHARE * lease.seconds:
-            self._work.renewed(lease_task(name), seconds)
+            self._work.succeeded(lease_task(name), seconds)
         else:
             self._work.read(name)
 
@@ -126,10 +126,10 @@ class Tick:
         token = self._work.state.token
         seconds = login.renew(self._vault, token) if token else None
         if token and seconds is not None and seconds >= GOOD_SHARE * token.seconds:
-            self._work.renewed(TOKEN, seconds)
+            self._work.succeeded(TOKEN, seconds)
             report.log("info", "renewed", task=TOKEN)
         else:
-            self._move(alive=seconds is not None)
+            self._move(alive=seconds is not None or bool(token and not token.renewable))
 
     def _move(self, *, alive: bool) -> None:
         """To a new token, before the old one's last moment: first everything leased anew, then the old one retires.
@@ -141,7 +141,7 @@ class Tick:
             work.lost_token()
         new = work.log_in()
         report.log("info", "logged-in", accessor=new.accessor or None)
-        self._save_early()
+        work.save()  # on record before it is used: whoever stops the sidecar now can revoke it
         if not alive or not old.token:
             return  # what was leased is forgotten, so it is due, each by itself
         try:
@@ -157,18 +157,12 @@ class Tick:
 
     def _ensure_token(self) -> None:
         token, term = self._work.state.token, self._work.state.terms.get(TOKEN)
-        at = self._work.moment()
-        if (
-            token
-            and term
-            and at.now
-            < (term.life.not_after + term.life.issued * (not token.service)) / (1 + (not token.service))
-        ):
+        if token and term and is_usable(token, term, self._work.moment()):
             return
         if token and token.service:
             self._work.lost_token()
         self._work.log_in()
-        self._save_early()
+        self._work.save()
 
     def _token_is_dead(self) -> bool:
         token = self._work.state.token
@@ -176,10 +170,6 @@ class Tick:
             return False
         self._work.lost_token()
         return True
-
-    def _save_early(self) -> None:
-        """A new token is on record before it is used: whoever stops the sidecar now can revoke it."""
-        self._work.save()
 
     def _revoke_retired(self) -> None:
         for item in self._work.state.retired:
@@ -218,12 +208,14 @@ class Tick:
                 notify(self._pod.config.on_change)
 
     def _undo(self) -> None:
-        work, at = self._work, self._work.moment()
-        done = frozenset(self._done - {TOKEN})
-        failed = [task for task in done if task not in work.state.failed]
-        work.state = replace(work.state.without(frozenset(failed)), polled=-float(10**9))
-        for task in failed:
-            work.state = with_failure(work.state, task, self._pod.plan, at)
+        """What was done and not written counts as failed; readers still have what they had."""
+        before, state = self._before, self._work.state
+        undone = self._done - {TOKEN} - state.failed.keys()
+        terms = {task: term for task, term in state.terms.items() if task not in undone}
+        terms |= {task: before.terms[task] for task in undone & before.terms.keys()}
+        self._work.state = replace(state, terms=terms, polled=before.polled)
+        for task in sorted(undone):
+            self._work.state = with_failure(self._work.state, task, self._pod.plan, self._work.moment())
 
     def _be_loud(self) -> None:
         for task, left in expiring(self._work.state, self._work.moment()):

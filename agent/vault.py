@@ -4,17 +4,15 @@ A call is retried inside one deadline on 412, 429, 472, 473, 5xx and network err
 """
 
 import http.client
-import ipaddress
 import json
-import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
-from agent import config
+from agent import config, wire
 from agent.clock import Clock
 from agent.errors import AgentError
 
@@ -67,8 +65,8 @@ class Vault:
         self.token = ""
         self._settings = settings
         self._clock = clock
-        self._address = checked_address(settings.address)
-        self._context = _tls_context(settings.ca_pem) if self._address.scheme == "https" else None
+        self._address = wire.checked_address(settings.address)
+        self._context = wire.tls_context(settings.ca_pem) if self._address.scheme == "https" else None
         self._connection: http.client.HTTPConnection | None = None
 
     def now(self) -> float:
@@ -119,31 +117,25 @@ class Vault:
         try:
             connection = self._connection or self._connect(until)
             self._connection = connection
-            _bound(connection.sock, self._clock, until)
+            wire.bound(connection.sock, self._clock, until)
             connection.request(method, self._path(path), _encoded(body), self._headers(token))
             return self._read(connection)
         except ssl.SSLCertVerificationError as error:
             self.close()
             raise self._untrusted(error) from None
+        except _NoAnswer:
+            self.close()  # what else it would say on this connection is not to be trusted either
+            raise
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise _NoAnswer(_network_problem(error)) from None
 
     def _connect(self, until: float) -> http.client.HTTPConnection:
-        host, tls = self._address.hostname or "", self._context is not None
-        port = self._address.port or (443 if tls else 80)
+        host = self._address.hostname or ""
+        port = self._address.port or (443 if self._context else 80)
+        connection = http.client.HTTPConnection(host, port)
         left = max(until - self._clock.monotonic(), 0.001)
-        raw = socket.create_connection((host, port), timeout=left)
-        try:
-            connection = http.client.HTTPConnection(host, port)
-            if self._context:
-                connection.sock = self._context.wrap_socket(raw, server_hostname=host)
-            else:
-                connection.sock = _PlainSocket(raw.family, raw.type, raw.proto, raw.detach())
-        except BaseException:
-            raw.close()
-            raise
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sock = wire.connected(host, port, seconds=left, context=self._context)
         return connection
 
     def _read(self, connection: http.client.HTTPConnection) -> Answer:
@@ -151,7 +143,9 @@ class Vault:
         response = connection.getresponse()
         content = response.read(MAX_ANSWER_BYTES + 1)
         if len(content) > MAX_ANSWER_BYTES:
-            raise http.client.HTTPException(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+            raise _NoAnswer(f"gave an answer of more than {MAX_ANSWER_BYTES} bytes")
+        if response.length:  # what is still to come; read() gives less without a word
+            raise http.client.IncompleteRead(content)
         if response.will_close:
             self.close()
         self._compare_clocks(response.headers.get("Date"), sent)
@@ -188,83 +182,6 @@ class Vault:
             remedy = f"by this node's clock it is {_utc(self._clock.wall())}: check the clock, then the server's certificate"
         what = f"{self._settings.address} is not trusted: {error.verify_message}"
         return AgentError("unreachable", what, remedy)
-
-
-def checked_address(address: str) -> SplitResult:
-    """The address in parts. Raises AgentError `config`: https anywhere, http on loopback only."""
-    try:
-        parts = urlsplit(address)
-        usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or parts.scheme not in {"http", "https"} or parts.query or parts.username:
-        raise AgentError(
-            "config", "vault.address is no address", "expected https://HOST:PORT in the cluster file"
-        )
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-        raise AgentError(
-            "config",
-            f"vault.address is plain http to {parts.hostname}",
-            "use https; http is for loopback alone",
-        )
-    return parts
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-class _Bounded:
-    """A socket whose every read ends at one moment, however slowly the bytes drip."""
-
-    _clock: Clock
-    _until: float
-
-    def bound(self, clock: Clock, until: float) -> None:
-        self._clock, self._until = clock, until
-        self._shrink()
-
-    def _shrink(self) -> None:
-        left = self._until - self._clock.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self.settimeout(left)  # type: ignore[attr-defined] # a socket is mixed in below
-
-
-def _bound(connected: object, clock: Clock, until: float) -> None:
-    if isinstance(connected, _Bounded):  # all that _connect makes are
-        connected.bound(clock, until)
-
-
-class _PlainSocket(_Bounded, socket.socket):
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - handed on as they come
-        self._shrink()
-        return super().recv_into(*args, **kwargs)
-
-
-class _TLSSocket(_Bounded, ssl.SSLSocket):
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - handed on as they come
-        self._shrink()
-        return super().recv_into(*args, **kwargs)
-
-
-def _tls_context(ca_pem: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and host name
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = _TLSSocket
-    if not ca_pem:
-        context.load_default_certs()
-        return context
-    try:
-        context.load_verify_locations(cadata=ca_pem)
-    except (ssl.SSLError, ValueError):
-        raise AgentError(
-            "config", "vault.caPEM holds no certificate that can be read", "check caFile in the cluster file"
-        ) from None
-    return context
 
 
 def _encoded(body: Mapping[str, Any] | None) -> bytes | None:
@@ -310,11 +227,7 @@ def _network_problem(error: OSError | http.client.HTTPException) -> str:
         return "gave no answer in time"
     if isinstance(error, OSError) and error.strerror:
         return f"can't be reached: {error.strerror}"
-    return f"broke off or gave no HTTP answer ({type(error).__name__}{_detail(error)})"
-
-
-def _detail(error: Exception) -> str:
-    return f": {error}" if "bytes" in str(error) and isinstance(error, http.client.HTTPException) else ""
+    return f"broke off or gave no HTTP answer ({type(error).__name__})"
 
 
 def _utc(seconds: float) -> str:

@@ -48,7 +48,7 @@ class Work:
         self.vault.token = token.value
         self.fresh = True
         self.state = replace(self.state, token=token)
-        self._succeeded(TOKEN, token.seconds)
+        self.succeeded(TOKEN, token.seconds)
         return token
 
     def read(self, name: str) -> None:
@@ -62,7 +62,7 @@ class Work:
         self._values[name] = secret.values
         if secret.lease:
             self.state = replace(self.state, leases={**self.state.leases, name: secret.lease})
-            self._succeeded(lease_task(name), secret.lease.seconds)
+            self.succeeded(lease_task(name), secret.lease.seconds)
 
     def sign(self, item: Certificate) -> None:
         """A new key and certificate, and the trust bundle beside them."""
@@ -177,10 +177,7 @@ class Work:
             self._trusted[mount] = issue.trust(self.vault, mount)
         return self._trusted[mount]
 
-    def _succeeded(self, task: str, seconds: int) -> None:
+    def succeeded(self, task: str, seconds: int) -> None:
+        """A lease or the token itself lives for `seconds` from now."""
         at = self.moment()
         self.state = with_success(self.state, task, Life(at.now, at.now + seconds, at.now), at)
-
-    def renewed(self, task: str, seconds: int) -> None:
-        """A lease or the token itself lives on for `seconds` from now."""
-        self._succeeded(task, seconds)

@@ -1,0 +1,100 @@
+"""Addresses, TLS, and sockets whose reads end in time."""
+
+import ipaddress
+import socket
+import ssl
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from agent.clock import Clock
+from agent.errors import AgentError
+
+
+def checked_address(address: str) -> SplitResult:
+    """The address in parts. Raises AgentError `config`: https anywhere, http on loopback only."""
+    try:
+        parts = urlsplit(address)
+        usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable or parts.scheme not in {"http", "https"} or parts.query or parts.username:
+        raise AgentError(
+            "config", "vault.address is no address", "expected https://HOST:PORT in the cluster file"
+        )
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise AgentError(
+            "config",
+            f"vault.address is plain http to {parts.hostname}",
+            "use https; http is for loopback alone",
+        )
+    return parts
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def connected(host: str, port: int, *, seconds: float, context: ssl.SSLContext | None) -> socket.socket:
+    """A connection whose reads `bound` can end; with TLS, after the handshake. Raises OSError."""
+    raw = socket.create_connection((host, port), timeout=seconds)
+    try:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context:
+            return context.wrap_socket(raw, server_hostname=host)
+        return _PlainSocket(raw.family, raw.type, raw.proto, raw.detach())
+    except BaseException:
+        raw.close()
+        raise
+
+
+class _Bounded:
+    """A socket whose every read ends at one moment, however slowly the bytes drip."""
+
+    _clock: Clock
+    _until: float
+
+    def bound(self, clock: Clock, until: float) -> None:
+        self._clock, self._until = clock, until
+        self._shrink()
+
+    def _shrink(self) -> None:
+        left = self._until - self._clock.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self.settimeout(left)  # type: ignore[attr-defined] # a socket is mixed in below
+
+
+def bound(connection: object, clock: Clock, until: float) -> None:
+    if isinstance(connection, _Bounded):  # all that `connected` makes are
+        connection.bound(clock, until)
+
+
+class _PlainSocket(_Bounded, socket.socket):
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - handed on as they come
+        self._shrink()
+        return super().recv_into(*args, **kwargs)
+
+
+class _TLSSocket(_Bounded, ssl.SSLSocket):
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - handed on as they come
+        self._shrink()
+        return super().recv_into(*args, **kwargs)
+
+
+def tls_context(ca_pem: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and host name
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _TLSSocket
+    if not ca_pem:
+        context.load_default_certs()
+        return context
+    try:
+        context.load_verify_locations(cadata=ca_pem)
+    except (ssl.SSLError, ValueError):
+        raise AgentError(
+            "config", "vault.caPEM holds no certificate that can be read", "check caFile in the cluster file"
+        ) from None
+    return context
