@@ -8,10 +8,16 @@ from policies.catalog import Cluster, NamespaceCatalog
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Kubernetes quantities. Requests equal limits, so that a Guaranteed pod stays one."""
+    """Kubernetes quantities: what is reserved, and how much may be used at most.
+
+    The agent sleeps, and then works for a tenth of a second: a limit as small as what is reserved would make that
+    seconds, and leave no time to revoke a token on the way out. In a Guaranteed pod the limits are reserved.
+    """
 
     cpu: str
     memory: str
+    cpu_limit: str
+    memory_limit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +35,8 @@ class OperatorSettings:
     python: str = "/opt/podkeys/bin/python"
     deadline_seconds: int = 60
     poll_seconds: int = 300
-    init_resources: Resources = Resources("100m", "64Mi")
-    sidecar_resources: Resources = Resources("10m", "64Mi")
+    init_resources: Resources = Resources("100m", "64Mi", "1", "64Mi")
+    sidecar_resources: Resources = Resources("10m", "16Mi", "500m", "64Mi")
     files_limit: str = "8Mi"
     uid: int = 64000
     gid: int = 64000

@@ -8,6 +8,7 @@ from policies.catalog import Cluster
 from webhook import layout
 from webhook.config import OperatorSettings, Resources
 from webhook.pod import Pod
+from webhook.resources import ours
 from webhook.selection import SecretFile, Selection
 
 RETRYABLE = 14  # the agent's exit code for a server that can't be reached
@@ -145,6 +146,7 @@ def _memory(name: str, limit: str) -> Json:
 class Agent:
     """What both containers share."""
 
+    pod: Pod
     settings: OperatorSettings
     config: str
     users: Users
@@ -164,7 +166,6 @@ class Agent:
         return container | {"restartPolicy": "Always"}
 
     def _container(self, name: str, command: str, resources: Resources) -> Json:
-        quantity = {"cpu": resources.cpu, "memory": resources.memory}
         return {
             "name": name,
             "image": self.settings.image,
@@ -176,7 +177,12 @@ class Agent:
                 {"name": agent.POD_UID_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
                 {"name": agent.POD_IPS_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "status.podIPs"}}},
             ],
-            "resources": {"limits": quantity, "requests": quantity},
+            "resources": ours(
+                {"cpu": resources.cpu, "memory": resources.memory},
+                {"cpu": resources.cpu_limit, "memory": resources.memory_limit},
+                guaranteed=self.pod.guaranteed,
+                shared=self.pod.shared_resources,
+            ),
             "securityContext": self._security(),
             "terminationMessagePath": layout.FOLDERS.termination_log,
             "terminationMessagePolicy": "File",

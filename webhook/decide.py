@@ -89,7 +89,7 @@ def _inject(  # the plan is complete: from here on only its size can refuse
     if len(config) > agent.MAX_BYTES:
         return _too_big(len(config))
     users = containers.users(pod, cluster, settings)
-    ours = containers.Agent(settings, config, users, env=bool(selection.env))
+    ours = containers.Agent(pod, settings, config, users, env=bool(selection.env))
     restart = pod.restart_policy == "Never" and cluster.min_kubelet >= containers.RESTART_RULES_SINCE
     added = [ours.init(restart=restart), *([ours.sidecar()] if sidecar else [])]
     variables = [item.variable for item, _ in selection.env]

@@ -4,7 +4,7 @@ The same flags must give the same decision offline, so they are declared and che
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import click
 
 from webhook.config import OperatorSettings, Resources
 from webhook.layout import ENV_LIMIT, STATE_LIMIT
+from webhook.resources import amount
 
 ENV_PREFIX = "PODKEYS_"
 MAX_ID = 2**31 - 1  # Kubernetes refuses larger users and groups
@@ -21,8 +22,7 @@ MAX_POLL = 86400
 PROCESS_BYTES = 40 * 2**20  # what Python with cryptography takes, beside the volumes
 
 _CPU = re.compile(r"[1-9][0-9]{0,5}m?")
-_MEMORY = re.compile(r"([1-9][0-9]{0,11})(|k|M|G|Ki|Mi|Gi)")
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+_MEMORY = re.compile(r"[1-9][0-9]{0,11}(|k|M|G|Ki|Mi|Gi)")
 _DEFAULTS = OperatorSettings(image="")
 
 Command = Callable[..., Any]
@@ -50,14 +50,6 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
-def in_bytes(quantity: str) -> int:
-    """A quantity of memory that `memory` accepted → bytes."""
-    match = _MEMORY.fullmatch(quantity)
-    if match is None:
-        raise ValueError(f"got {quantity!r}, expected a quantity of memory such as 64Mi")
-    return int(match[1]) * _UNITS[match[2]]
-
-
 def option(flag: str, text: str, **attributes: Any) -> Callable[[Command], Command]:  # noqa: ANN401 - click's own
     """An option with its environment variable: `--tls-cert` is PODKEYS_TLS_CERT."""
     variable = ENV_PREFIX + flag.removeprefix("--").replace("-", "_").upper()
@@ -78,6 +70,26 @@ CATALOG_OPTIONS = (
     option("--catalog", "Folder of the generated catalog, with manifest.json.", required=True, type=_FOLDER),
     option("--cluster", "The generated cluster.json.", required=True, type=_FILE),
 )
+
+
+def _resource_options(flag: str, who: str, default: Resources) -> tuple[Callable[[Command], Command], ...]:
+    return (
+        option(f"--{flag}-cpu", f"CPU reserved for {who}.", type=cpu, default=default.cpu),
+        option(
+            f"--{flag}-cpu-limit",
+            "The most that it uses; reserved in Guaranteed pods.",
+            type=cpu,
+            default=default.cpu_limit,
+        ),
+        option(f"--{flag}-memory", f"Memory reserved for {who}.", type=memory, default=default.memory),
+        option(
+            f"--{flag}-memory-limit",
+            "The most that it uses, with the volumes that it fills; reserved in Guaranteed pods.",
+            type=memory,
+            default=default.memory_limit,
+        ),
+    )
+
 
 SETTINGS_OPTIONS = (
     option("--image", "Image of the agent, best with its digest.", required=True),
@@ -106,20 +118,8 @@ SETTINGS_OPTIONS = (
         type=click.IntRange(1, MAX_POLL),
         default=_DEFAULTS.poll_seconds,
     ),
-    option("--init-cpu", "CPU of the init container.", type=cpu, default=_DEFAULTS.init_resources.cpu),
-    option(
-        "--init-memory",
-        "Its memory, with the volumes that it fills.",
-        type=memory,
-        default=_DEFAULTS.init_resources.memory,
-    ),
-    option("--sidecar-cpu", "CPU of the sidecar.", type=cpu, default=_DEFAULTS.sidecar_resources.cpu),
-    option(
-        "--sidecar-memory",
-        "Its memory, with the volumes that it fills.",
-        type=memory,
-        default=_DEFAULTS.sidecar_resources.memory,
-    ),
+    *_resource_options("init", "the init container", _DEFAULTS.init_resources),
+    *_resource_options("sidecar", "the sidecar", _DEFAULTS.sidecar_resources),
     option(
         "--files-limit",
         "Size limit of the volume with the files.",
@@ -174,8 +174,8 @@ def operator_settings(**flags: Any) -> OperatorSettings:  # noqa: ANN401 - click
         python=flags["agent_python"],
         deadline_seconds=flags["deadline"],
         poll_seconds=flags["poll_interval"],
-        init_resources=Resources(flags["init_cpu"], flags["init_memory"]),
-        sidecar_resources=Resources(flags["sidecar_cpu"], flags["sidecar_memory"]),
+        init_resources=_resources("init", flags),
+        sidecar_resources=_resources("sidecar", flags),
         files_limit=flags["files_limit"],
         uid=flags["uid"],
         gid=flags["gid"],
@@ -187,18 +187,31 @@ def operator_settings(**flags: Any) -> OperatorSettings:  # noqa: ANN401 - click
     return settings
 
 
+def _resources(flag: str, flags: Mapping[str, Any]) -> Resources:
+    found = Resources(*(flags[f"{flag}_{name}"] for name in ("cpu", "memory", "cpu_limit", "memory_limit")))
+    for name, reserved, limit in (
+        ("cpu", found.cpu, found.cpu_limit),
+        ("memory", found.memory, found.memory_limit),
+    ):
+        if amount(reserved) > amount(limit):
+            raise click.UsageError(
+                f"--{flag}-{name}: got {reserved}, expected at most --{flag}-{name}-limit, {limit}"
+            )
+    return found
+
+
 def _check(settings: OperatorSettings) -> None:
     if not settings.image.strip() or settings.image != settings.image.strip():
         raise click.UsageError(f"--image: got {settings.image!r}, expected the name of an image")
     # Memory files are charged to the container that writes them; each of the two may fill all volumes.
-    volumes = sum(in_bytes(limit) for limit in (settings.files_limit, ENV_LIMIT, STATE_LIMIT))
+    volumes = sum(amount(limit) for limit in (settings.files_limit, ENV_LIMIT, STATE_LIMIT))
     for flag, resources in (
-        ("--init-memory", settings.init_resources),
-        ("--sidecar-memory", settings.sidecar_resources),
+        ("--init-memory-limit", settings.init_resources),
+        ("--sidecar-memory-limit", settings.sidecar_resources),
     ):
-        if in_bytes(resources.memory) < volumes + PROCESS_BYTES:
+        if amount(resources.memory_limit) < volumes + PROCESS_BYTES:
             needed = -(-(volumes + PROCESS_BYTES) // 2**20)
             raise click.UsageError(
-                f"{flag}: got {resources.memory}, expected at least {needed}Mi: the volumes "
+                f"{flag}: got {resources.memory_limit}, expected at least {needed}Mi: the volumes "
                 f"({settings.files_limit}, {ENV_LIMIT}, {STATE_LIMIT}) and {PROCESS_BYTES // 2**20}Mi for the process"
             )

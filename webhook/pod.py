@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from webhook.resources import is_guaranteed
 from webhook.wording import describe
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ class Container:
     file_volumes: tuple[str, ...]
     run_as_user: int | None
     always: bool
+    guaranteed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Pod:
     """`service_account` is empty where the pod names none.
 
     Its namespace is the review's: what metadata says of it was written by the pod's author.
+    `shared_resources` are the kinds of resources that the pod sets for all its containers together.
     """
 
     annotations: Mapping[str, str]
@@ -74,6 +77,12 @@ class Pod:
     init_containers: tuple[Container, ...] | None
     ephemeral_containers: tuple[Container, ...]
     volumes: tuple[Volume, ...] | None
+    shared_resources: frozenset[str]
+
+    @property
+    def guaranteed(self) -> bool:
+        """Whether its class of service is Guaranteed, by its containers."""
+        return all(item.guaranteed for item in (*self.containers, *(self.init_containers or ())))
 
 
 def parse(item: Mapping[str, Any]) -> Pod:
@@ -95,6 +104,7 @@ def parse(item: Mapping[str, Any]) -> Pod:
         init_containers=_containers(spec, "initContainers"),
         ephemeral_containers=_containers(spec, "ephemeralContainers") or (),
         volumes=_volumes(spec),
+        shared_resources=_shared_resources(spec),
     )
 
 
@@ -147,7 +157,20 @@ def _container(item: Mapping[str, Any], at: str) -> Container:
         ),
         run_as_user=_get(security, "runAsUser", int, f"{at}.securityContext"),
         always=_text(item, "restartPolicy", at) == "Always",
+        guaranteed=is_guaranteed(*_resources(item, at)),
     )
+
+
+def _resources(item: Mapping[str, Any], at: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Limits and requests."""
+    found = _get(item, "resources", dict, at) or {}
+    at = f"{at}.resources"
+    return _get(found, "limits", dict, at) or {}, _get(found, "requests", dict, at) or {}
+
+
+def _shared_resources(spec: Mapping[str, Any]) -> frozenset[str]:
+    limits, requests = _resources(spec, "spec")
+    return frozenset((*limits, *requests))
 
 
 def _mount(item: Mapping[str, Any], at: str) -> Mount:

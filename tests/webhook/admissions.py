@@ -161,3 +161,14 @@ def reason(value: object, **arguments: Any) -> str:  # noqa: ANN401 - the argume
     """The reason code of what is decided."""
     code: str = answer(review(value), **arguments)["auditAnnotations"]["reason"]
     return code
+
+
+def container(value: Json, name: str) -> Json:
+    found: Json
+    (found,) = (
+        item
+        for field in ("initContainers", "containers")
+        for item in value["spec"].get(field, [])
+        if item["name"] == name
+    )
+    return found

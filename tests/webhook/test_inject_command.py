@@ -157,7 +157,7 @@ def test_the_operators_flags_and_variables_are_those_of_serve(catalog: Path) -> 
     assert '"deadlineSeconds":90' in init["env"][0]["value"]
     assert '"pollSeconds":7' in init["env"][0]["value"]
     assert init["securityContext"]["runAsUser"] == 1234
-    assert init["resources"]["limits"]["cpu"] == "1"
+    assert init["resources"]["requests"]["cpu"] == "1"
     assert [item["name"] for item in spec["containers"] if "volumeMounts" in item] == ["other"]
 
 
@@ -165,9 +165,13 @@ def test_the_operators_flags_and_variables_are_those_of_serve(catalog: Path) -> 
     ("flags", "said"),
     [
         (["--image", ""], "--image: got '', expected the name of an image"),
-        (["--init-memory", "49Mi"], "--init-memory: got 49Mi, expected at least 50Mi"),
-        (["--files-limit", "64Mi"], "--init-memory: got 64Mi, expected at least 106Mi"),
-        (["--sidecar-memory", "10M"], "--sidecar-memory: got 10M, expected at least 50Mi"),
+        (
+            ["--init-memory", "9Mi", "--init-memory-limit", "49Mi"],
+            "--init-memory-limit: got 49Mi, expected at least 50Mi",
+        ),
+        (["--files-limit", "64Mi"], "--init-memory-limit: got 64Mi, expected at least 106Mi"),
+        (["--sidecar-memory-limit", "20M"], "--sidecar-memory-limit: got 20M, expected at least 50Mi"),
+        (["--sidecar-cpu", "2"], "--sidecar-cpu: got 2, expected at most --sidecar-cpu-limit, 500m"),
         (["--init-memory", "lots"], "got 'lots', expected a quantity of memory such as 64Mi"),
         (["--sidecar-cpu", "0.1"], "got '0.1', expected a quantity of CPU such as 100m"),
         (["--uid", "0"], "0 is not in the range"),
