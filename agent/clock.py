@@ -3,11 +3,10 @@
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(NamedTuple):
     """`monotonic` and `wall` in seconds (the first from an unknown start, the second since 1970), `chance` in [0, 1)."""
 
     monotonic: Callable[[], float] = time.monotonic

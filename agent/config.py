@@ -1,12 +1,12 @@
 """The agent's settings: one JSON document in one environment variable. Standard library only.
 
 The webhook writes it, the agent executes it and derives nothing: every path, name and file stands here.
+Named tuples, here and in the whole agent: two dozen dataclasses would add a tenth to the start of every pod.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -22,8 +22,7 @@ class ConfigError(ValueError):
     """The settings are not what this release writes. The message never holds a value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Vault:
+class Vault(NamedTuple):
     """`ca_pem` empty: the system's roots. `namespace` empty: the root namespace."""
 
     address: str
@@ -31,8 +30,7 @@ class Vault:
     ca_pem: str
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(NamedTuple):
     """`auth/MOUNT/login` with the role and the projected token: the same call for jwt and kubernetes."""
 
     mount: str
@@ -40,24 +38,21 @@ class Login:
     token_file: str
 
 
-@dataclass(frozen=True, slots=True)
-class Folders:
+class Folders(NamedTuple):
     files: str
     env: str
     state: str
     termination_log: str
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """`engine` is kv1, kv2 or database; `path` is the API path below /v1/."""
 
     engine: str
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """One rendered file. `source` names a read; `format` is json, dotenv, properties or raw.
 
     `key`, when not empty, writes that one value and nothing else. `template`, when not empty, is text in which
@@ -72,8 +67,7 @@ class File:
     template: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """One environment variable: `name` gets the value `key` of the read `source`."""
 
     name: str
@@ -81,8 +75,7 @@ class Variable:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateFiles:
+class CertificateFiles(NamedTuple):
     """File names in a certificate's folder. `combined` (key, then chain) empty: not written."""
 
     chain: str
@@ -91,8 +84,7 @@ class CertificateFiles:
     combined: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(NamedTuple):
     """One certificate to have signed: `sign` is the API path, `mount` the PKI mount whose issuers are trusted.
 
     `spiffe_id` empty: a serving certificate. `pod_ip`: the pod's addresses are added.
@@ -113,16 +105,14 @@ class Certificate:
     revoke: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OnChange:
+class OnChange(NamedTuple):
     """After a change of files: POST to http://127.0.0.1:PORT/PATH."""
 
     port: int
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class AgentConfig:
+class AgentConfig(NamedTuple):
     """`deadline_seconds` bounds the whole of init; `poll_seconds` is the sidecar's period for static secrets.
 
     `sidecar`: whether one runs in this pod, so that init knows whether to leave the token to it.

@@ -1,7 +1,6 @@
 """`init`: everything once, inside one deadline; then the app may start."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from agent import files, login, report, state
 from agent.clock import Clock
@@ -47,7 +46,7 @@ def _gather_and_write(work: Work, clock: Clock) -> None:
     check_clock(work, clock)
     work.write()
     if config.sidecar:
-        work.state = replace(work.state, retired=_retired(before, clock))
+        work.state = work.state._replace(retired=_retired(before, clock))
         work.save()
 
 

@@ -4,9 +4,8 @@ Imported only when a pod asks for a certificate: cryptography takes as long to l
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from agent.config import Certificate, Login
 from agent.errors import AgentError
@@ -20,16 +19,14 @@ from certs.renewal import Life
 _GONE = frozenset({500})
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(NamedTuple):
     """The live issuers of one mount, PEM each. `complete`: every listed one was read."""
 
     live: tuple[bytes, ...]
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(NamedTuple):
     """What readers get: `chain` the leaf and its intermediates, `key` its key (PEM)."""
 
     chain: bytes

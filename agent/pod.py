@@ -1,7 +1,7 @@
 """The environment that the webhook set → what the agent works by."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.config import POD_IPS_VARIABLE, POD_UID_VARIABLE, VARIABLE, AgentConfig, ConfigError, parse
 from agent.errors import AgentError
@@ -9,8 +9,7 @@ from agent.layout import Outputs, outputs
 from agent.schedule import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Pod:
+class Pod(NamedTuple):
     """What the webhook set: the settings, the pod's uid and addresses; `outputs` are the paths by task."""
 
     config: AgentConfig

@@ -1,8 +1,7 @@
 """One read of a secret: key-value version 2 and 1, and database credentials with their lease."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.config import Login, Read
 from agent.errors import AgentError
@@ -12,8 +11,7 @@ from agent.vault import Answer, Vault
 DATABASE = "database"
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(NamedTuple):
     """The keys and values of one read; `lease` for database credentials alone."""
 
     values: Mapping[str, Any]

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from agent.state import POLL, TOKEN, Failed, State, Term, Token
 from certs import renewal
@@ -12,14 +12,12 @@ GRACE_SECONDS = 30.0  # how long readers have to move to new credentials before 
 GOOD_SHARE = 0.9  # a renewal that grants less of the first life than this has met the maximum
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     now: float
     mono: float
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """`tasks` of these settings; `poll_seconds` between polls; `pod_uid` seeds the jitter."""
 
     tasks: tuple[str, ...]
@@ -53,7 +51,7 @@ def wait_for(task: str, plan: Plan, state: State, at: Moment) -> float:
 def with_failure(state: State, task: str, plan: Plan, at: Moment) -> State:
     """The state after one more failure of `task` in a row: it waits longer each time."""
     before = state.failed.get(task)
-    count = before.count + 1 if before else 1
+    count = before.in_a_row + 1 if before else 1
     term = state.terms.get(task)
     seed = f"{plan.pod_uid}/{task}"
     wait = (
@@ -61,12 +59,12 @@ def with_failure(state: State, task: str, plan: Plan, at: Moment) -> State:
         if term
         else renewal.backoff_seconds(count, seed)
     )
-    return replace(state, failed={**state.failed, task: Failed(count, at.mono + wait)})
+    return state._replace(failed={**state.failed, task: Failed(count, at.mono + wait)})
 
 
 def with_success(state: State, task: str, life: renewal.Life, at: Moment) -> State:
     failed = {name: item for name, item in state.failed.items() if name != task}
-    return replace(state, failed=failed, terms={**state.terms, task: Term(life, at.mono)})
+    return state._replace(failed=failed, terms={**state.terms, task: Term(life, at.mono)})
 
 
 def expiring(state: State, at: Moment) -> Iterable[tuple[str, float]]:

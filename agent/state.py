@@ -6,8 +6,8 @@ One JSON file of mode 0600 in the folder `state`, which our containers alone mou
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from certs.renewal import Life
 
@@ -18,6 +18,8 @@ MAX_BYTES = 1024 * 1024
 TOKEN = "token"  # noqa: S105 - a task's name
 POLL = "poll"
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
 
 def lease_task(read: str) -> str:
     return f"lease:{read}"
@@ -27,8 +29,7 @@ def certificate_task(folder: str) -> str:
     return f"certificate:{folder}"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A login's result. `renewable` is false for batch tokens, which can't be revoked either (`service` false)."""
 
     value: str
@@ -38,53 +39,47 @@ class Token:
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Retired:
+class Retired(NamedTuple):
     """A token to revoke once `after` (monotonic) has passed: readers still move from what it leased."""
 
     value: str
     after: float
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     id: str
     renewable: bool
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(NamedTuple):
     """The life of one thing by the server's clock, and when it was got by the monotonic clock."""
 
     life: Life
     success: float
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """`count` failures in a row; not before `retry` (monotonic) again."""
+class Failed(NamedTuple):
+    """Failures in a row; not before `retry` (monotonic) again."""
 
-    count: int
+    in_a_row: int
     retry: float
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """`offset` is the server's clock minus ours; `terms` and `failed` are by task name, `leases` by read."""
 
     offset: float = 0.0
     token: Token | None = None
     retired: tuple[Retired, ...] = ()
-    leases: Mapping[str, Lease] = field(default_factory=dict)
-    terms: Mapping[str, Term] = field(default_factory=dict)
-    failed: Mapping[str, Failed] = field(default_factory=dict)
+    leases: Mapping[str, Lease] = _NONE
+    terms: Mapping[str, Term] = _NONE
+    failed: Mapping[str, Failed] = _NONE
     polled: float = 0.0
 
     def without(self, tasks: frozenset[str]) -> "State":
         """The same with these tasks' results forgotten, so that they are due at once."""
-        return replace(
-            self,
+        return self._replace(
             leases={name: lease for name, lease in self.leases.items() if lease_task(name) not in tasks},
             terms={task: term for task, term in self.terms.items() if task not in tasks},
             failed={task: failed for task, failed in self.failed.items() if task not in tasks},
@@ -112,7 +107,7 @@ def save(folder: str, state: State) -> None:
         os.unlink(temporary)  # noqa: PTH108 - as above
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(temporary, flags, 0o600), "wb") as file:  # noqa: PTH123 - as above
-        file.write(json.dumps({"version": VERSION, **asdict(state)}).encode())
+        file.write(json.dumps(_document(state)).encode())
         file.flush()
         os.fsync(file.fileno())
     os.rename(temporary, _path(folder))  # noqa: PTH104 - as above
@@ -120,6 +115,25 @@ def save(folder: str, state: State) -> None:
 
 def _path(folder: str) -> str:
     return f"{folder}/{FILE}"
+
+
+def _document(state: State) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "offset": state.offset,
+        "token": state.token._asdict() if state.token else None,
+        "retired": [token._asdict() for token in state.retired],
+        "leases": {name: lease._asdict() for name, lease in state.leases.items()},
+        "terms": {task: _term(term) for task, term in state.terms.items()},
+        "failed": {task: failed._asdict() for task, failed in state.failed.items()},
+        "polled": state.polled,
+    }
+
+
+def _term(term: Term) -> dict[str, Any]:
+    life = term.life
+    times = {"not_before": life.not_before, "not_after": life.not_after, "issued": life.issued}
+    return {"life": times, "success": term.success}
 
 
 def _parsed(top: dict[str, Any]) -> State | None:

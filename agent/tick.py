@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from agent import files, login, report, state
 from agent.clock import Clock
@@ -67,7 +66,7 @@ class Tick:
         lost = frozenset(task for task, paths in self._pod.outputs.items() if missing & set(paths))
         kept = self._work.state.without(lost)
         polled = kept.polled if self._known and POLL not in lost else -float(10**9)
-        self._work.state = self._before = replace(kept, polled=polled)
+        self._work.state = self._before = kept._replace(polled=polled)
 
     def _attempt(self, task: str, act: Callable[[], None]) -> None:
         self._vault.deadline = self._clock.monotonic() + min(TASK_SECONDS, self._pod.config.deadline_seconds)
@@ -148,11 +147,11 @@ class Tick:
             work.leased_again()
         except AgentError:
             work.forget(leased(self._pod.config))
-            work.state = replace(old, retired=(*old.retired, Retired(new.value, self._clock.monotonic())))
+            work.state = old._replace(retired=(*old.retired, Retired(new.value, self._clock.monotonic())))
             self._vault.token = old.token.value
             raise
         retired = Retired(old.token.value, self._clock.monotonic() + GRACE_SECONDS)
-        work.state = replace(work.state, retired=(*work.state.retired, retired))
+        work.state = work.state._replace(retired=(*work.state.retired, retired))
         self._done |= leased(self._pod.config)
 
     def _ensure_token(self) -> None:
@@ -180,14 +179,14 @@ class Tick:
                 login.revoke(self._vault, item.value)
             except AgentError as error:
                 report.log("warning", "token-not-revoked", problem=error.what)
-                later = replace(item, after=self._clock.monotonic() + GRACE_SECONDS)
+                later = item._replace(after=self._clock.monotonic() + GRACE_SECONDS)
                 self._replace_retired(item, (later,))
             else:
                 self._replace_retired(item, ())
 
     def _replace_retired(self, old: Retired, new: tuple[Retired, ...]) -> None:
         rest = tuple(item for item in self._work.state.retired if item is not old)
-        self._work.state = replace(self._work.state, retired=(*rest, *new))
+        self._work.state = self._work.state._replace(retired=(*rest, *new))
 
     def _write(self) -> None:
         """The set is whole or stays as it was; what could not be written is due again after a back-off."""
@@ -213,7 +212,7 @@ class Tick:
         undone = self._done - {TOKEN} - state.failed.keys()
         terms = {task: term for task, term in state.terms.items() if task not in undone}
         terms |= {task: before.terms[task] for task in undone & before.terms.keys()}
-        self._work.state = replace(state, terms=terms, polled=before.polled)
+        self._work.state = state._replace(terms=terms, polled=before.polled)
         for task in sorted(undone):
             self._work.state = with_failure(self._work.state, task, self._pod.plan, self._work.moment())
 
@@ -244,8 +243,8 @@ def stop(environment: Mapping[str, str], clock: Clock) -> None:
         login.revoke(vault, value)
     vault.close()
     if held:
-        after = replace(before.without(leased(pod.config) | {TOKEN}), token=None, retired=())
-        state.save(pod.config.folders.state, after)
+        kept = before.without(leased(pod.config) | {TOKEN})
+        state.save(pod.config.folders.state, kept._replace(token=None, retired=()))
     report.log("info", "revoked", tokens=len(held) + len(before.retired))
 
 

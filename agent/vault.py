@@ -7,9 +7,8 @@ import http.client
 import json
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from agent import config, wire
@@ -26,8 +25,7 @@ _RETRIED = frozenset({412, 429, 472, 473})
 _OUTDATED_CERTIFICATE = frozenset({9, 10})  # OpenSSL: not yet valid, has expired
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A final answer: JSON of 2xx, or the errors of 4xx. `retry_after` in seconds, when the server said it."""
 
     status: int

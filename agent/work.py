@@ -1,7 +1,6 @@
 """One connection's work: tokens, reads and certificates gathered first, then written together or not at all."""
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent import files, login, reads, render
@@ -47,7 +46,7 @@ class Work:
         token = login.log_in(self.vault, config.login, login.read_jwt(config.login.token_file))
         self.vault.token = token.value
         self.fresh = True
-        self.state = replace(self.state, token=token)
+        self.state = self.state._replace(token=token)
         self.succeeded(TOKEN, token.seconds)
         return token
 
@@ -61,7 +60,7 @@ class Work:
                 self._entries[item.path] = Entry(content, parsed_mode(item.mode))
         self._values[name] = secret.values
         if secret.lease:
-            self.state = replace(self.state, leases={**self.state.leases, name: secret.lease})
+            self.state = self.state._replace(leases={**self.state.leases, name: secret.lease})
             self.succeeded(lease_task(name), secret.lease.seconds)
 
     def sign(self, item: Certificate) -> None:
@@ -91,7 +90,7 @@ class Work:
         for item in self.pod.config.certificates:
             self._refresh_ca(item)
         failed = {task: item for task, item in self.state.failed.items() if task != POLL}
-        self.state = replace(self.state, polled=self._clock.monotonic(), failed=failed)
+        self.state = self.state._replace(polled=self._clock.monotonic(), failed=failed)
 
     def everything(self) -> None:
         """All that the settings ask for, under one new token."""
@@ -100,7 +99,7 @@ class Work:
             self.read(name)
         for item in self.pod.config.certificates:
             self.sign(item)
-        self.state = replace(self.state, polled=self._clock.monotonic())
+        self.state = self.state._replace(polled=self._clock.monotonic())
 
     def leased_again(self) -> None:
         """What ends with its token, got anew under the present one."""
@@ -134,7 +133,7 @@ class Work:
 
     def save(self) -> None:
         """Leave the state to who comes next. Raises AgentError `volume`."""
-        self.state = replace(self.state, offset=self.vault.offset)
+        self.state = self.state._replace(offset=self.vault.offset)
         folder = self.pod.config.folders.state
         try:
             save(folder, self.state)
@@ -155,7 +154,7 @@ class Work:
 
     def lost_token(self) -> None:
         """The token is dead, and what it leased with it."""
-        self.state = replace(self.state.without(leased(self.pod.config) | {TOKEN}), token=None)
+        self.state = self.state.without(leased(self.pod.config) | {TOKEN})._replace(token=None)
         self.vault.token = ""
 
     def _refresh_ca(self, item: Certificate) -> None:

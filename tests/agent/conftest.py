@@ -35,7 +35,7 @@ class World:
     environment: dict[str, str] = field(default_factory=dict)
 
     def with_settings(self, **changes: Any) -> "World":  # noqa: ANN401 - fields of AgentConfig
-        return replace(self, settings=replace(self.settings, **changes))
+        return replace(self, settings=self.settings._replace(**changes))
 
     def env(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("COVERAGE_PROCESS_START", "PATH") if name in os.environ}
@@ -135,7 +135,7 @@ def certificate(mounts: Mounts, role: str, **changes: Any) -> config.Certificate
         files=config.CertificateFiles("tls.crt", "tls.key", "ca.crt", "tls.pem"),
         dns_names=DNS_NAMES,
     )
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 def identity(mounts: Mounts, role: str, **changes: Any) -> config.Certificate:  # noqa: ANN401 - its fields
@@ -150,7 +150,7 @@ def identity(mounts: Mounts, role: str, **changes: Any) -> config.Certificate:  
         files=config.CertificateFiles("svid.pem", "svid.key", "bundle.pem"),
         spiffe_id=SPIFFE_ID,
     )
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 def _settings(bao: Server, mounts: Mounts, home: Path, role: str) -> config.AgentConfig:

@@ -49,7 +49,7 @@ def test_no_settings(world: World) -> None:
 
 
 def test_a_termination_log_that_cannot_be_written_is_said_and_changes_nothing(world: World) -> None:
-    folders = replace(world.settings.folders, termination_log=str(world.home / "nowhere" / "log"))
+    folders = world.settings.folders._replace(termination_log=str(world.home / "nowhere" / "log"))
     done = world.with_settings(folders=folders, reads={"stripe": config.Read("kv3", "x")}, env=()).run("init")
     assert "termination-log" in done.err
     assert done.code == EXIT_CODES["config"]
@@ -63,7 +63,7 @@ def test_a_path_that_leaves_the_folder(world: World, path: str) -> None:
 def test_two_files_in_one_place(world: World) -> None:
     file = config.File("secrets/a", "stripe", "json", "0440")
     failed(world.with_settings(files=(file, file)), "config", "two files would be written to secrets/a")
-    below = replace(file, path="secrets/a/b")
+    below = file._replace(path="secrets/a/b")
     failed(world.with_settings(files=(file, below)), "config", "a file and a folder")
 
 
@@ -96,12 +96,12 @@ def test_a_token_of_another_audience_is_refused_with_the_servers_reason(world: W
 
 
 def test_an_unknown_login_role(world: World) -> None:
-    login = replace(world.settings.login, role="podkeys.payments.payments.nobody")
+    login = world.settings.login._replace(role="podkeys.payments.payments.nobody")
     failed(world.with_settings(login=login), "login", "podkeys.payments.payments.nobody", "400")
 
 
 def test_an_unknown_auth_mount(world: World) -> None:
-    login = replace(world.settings.login, mount="jwt-nowhere")
+    login = world.settings.login._replace(mount="jwt-nowhere")
     failed(world.with_settings(login=login), "login", "403", "check that the auth mount jwt-nowhere exists")
 
 
@@ -159,7 +159,7 @@ def test_a_value_that_no_environment_variable_carries(world: World) -> None:
 
 def test_a_server_that_is_down(world: World) -> None:
     started(world)
-    vault = replace(world.settings.vault, address="http://127.0.0.1:1")
+    vault = world.settings.vault._replace(address="http://127.0.0.1:1")
     failed(world.with_settings(vault=vault, deadline_seconds=1), "unreachable", "Connection refused")
 
 
@@ -167,7 +167,7 @@ def test_a_sealed_server(world: World) -> None:
     started(world)
     with openbao.running() as other:
         other.call("PUT", "sys/seal")
-        vault = replace(world.settings.vault, address=other.address)
+        vault = world.settings.vault._replace(address=other.address)
         failed(world.with_settings(vault=vault, deadline_seconds=1), "unreachable", "is sealed", "unseal it")
 
 
@@ -203,7 +203,7 @@ def test_pod_addresses_are_asked_for_and_missing(world: World) -> None:
 
 def test_a_folder_that_is_not_there_or_not_ours(world: World) -> None:
     started(world)
-    folders = replace(world.settings.folders, state=str(world.home / "nowhere"))
+    folders = world.settings.folders._replace(state=str(world.home / "nowhere"))
     done = world.with_settings(folders=folders).run("init")
     assert done.code == EXIT_CODES["volume"]
     assert "podkeys-state" in done.message
@@ -217,7 +217,7 @@ def dated(world: World, *, hours: int) -> Iterator[World]:
     bodies = (auth, {"data": {"a": "1"}})
     with serving(*(answer(200, json.dumps(body), headers=(f"Date: {date}",)) for body in bodies)) as odd:
         yield world.with_settings(
-            vault=replace(world.settings.vault, address=odd.address),
+            vault=world.settings.vault._replace(address=odd.address),
             reads={"smtp": config.Read("kv1", "kv1/a")},
             files=(config.File("a", "smtp", "json", "0440"),),
             env=(),

@@ -92,7 +92,7 @@ def test_sigterm_while_a_tick_hangs_still_ends_within_two_seconds(world: World) 
     start(world)
     stop = threading.Event()
     with serving(silent(stop)) as odd:
-        vault = replace(world.settings.vault, address=odd.address)
+        vault = world.settings.vault._replace(address=odd.address)
         with sidecar(world.with_settings(vault=vault)) as process:
             until(lambda: odd.requests)
             seconds, _ = stopped(process)
@@ -117,7 +117,7 @@ def test_a_sidecar_alone_does_what_init_does(world: World) -> None:
 
 
 def test_a_child_that_crashes_is_started_again_only_after_a_pause(world: World) -> None:
-    folders = replace(world.settings.folders, state=str(world.home / "nowhere"))
+    folders = world.settings.folders._replace(state=str(world.home / "nowhere"))
     with sidecar(world.with_settings(folders=folders)) as process:
         until(Path(world.settings.folders.termination_log).exists)
         time.sleep(0.5)
@@ -199,7 +199,7 @@ def test_readers_always_find_a_matching_key_and_certificate_while_they_are_renew
 def test_a_lost_server_costs_nothing_that_was_there(world: World) -> None:
     start(world)
     before = contents(world)
-    down = world.with_settings(vault=replace(world.settings.vault, address="http://127.0.0.1:1"))
+    down = world.with_settings(vault=world.settings.vault._replace(address="http://127.0.0.1:1"))
     with sidecar(down) as process:
         time.sleep(0.5)
         seconds, _ = stopped(process)

@@ -6,7 +6,6 @@ import subprocess
 import time
 import urllib.error
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,7 +149,7 @@ def test_a_server_that_is_down_costs_no_file_and_is_loud_in_the_last_tenth(
     start(world)
     before = contents(world)
     down = world.with_settings(
-        vault=replace(world.settings.vault, address="http://127.0.0.1:1"), deadline_seconds=1
+        vault=world.settings.vault._replace(address="http://127.0.0.1:1"), deadline_seconds=1
     )
     late = Clock(wall=lambda: time.time() + 3400, monotonic=lambda: time.monotonic() + 3400)
     tick.Tick(pod_from(down.env()), late).run(started=False)
@@ -167,7 +166,7 @@ def test_a_full_or_lost_volume_counts_as_a_failure_of_what_was_got(world: World)
     shutil.rmtree(world.files)
     world.files.write_text("no folder")
     wait = ticked(world, later=HALF)
-    assert world.state["failed"]["certificate:identity"]["count"] == 1
+    assert world.state["failed"]["certificate:identity"]["in_a_row"] == 1
     assert world.state["terms"].get("certificate:identity") in (None, before)
     assert wait > 0
 
