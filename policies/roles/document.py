@@ -42,12 +42,12 @@ def shown(node: Node) -> str:
     if not isinstance(node, ScalarNode):
         return "a mapping" if isinstance(node, MappingNode) else "a list"
     value = node.value if len(node.value) <= 80 else f"{node.value[:77]}..."  # noqa: PLR2004 - one line of a terminal
-    kind = node.tag.rpartition(":")[2]
+    kind, text = node.tag.rpartition(":")[2], repr(value)
     if kind == "str":
-        return repr(value)
+        return text
     if kind == "null":
         return "nothing"
-    return f"the {_KINDS.get(kind, kind)} {value}"
+    return f"the {_KINDS.get(kind, repr(kind)[1:-1])} {text[1:-1]}"
 
 
 _KINDS = {"bool": "boolean", "int": "number", "float": "number", "timestamp": "date"}

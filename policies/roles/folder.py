@@ -46,7 +46,8 @@ def read_clusters(folder: Path) -> tuple[Clusters, list[Problem]]:
     for source in sources(folder):
         path = folder / source
         try:
-            drafts.append(_with_ca(path, cluster.parse(str(path), load(str(path), read_bytes(path)))))
+            draft = cluster.parse(str(path), load(str(path), _own_bytes(path)))
+            drafts.append(_with_ca(path, draft))
         except ProblemsError as error:
             problems += error.problems
     cluster.check_distinct(drafts)
@@ -65,7 +66,7 @@ def read_roles(
         path = folder / source
         try:
             _check_source(path, source)
-            draft = role.parse(str(path), source, load(str(path), read_bytes(path)))
+            draft = role.parse(str(path), source, load(str(path), _own_bytes(path)))
         except ProblemsError as error:
             problems += error.problems
             continue
@@ -102,6 +103,14 @@ def read_bytes(path: Path) -> bytes:
         raise ProblemsError(
             [Problem(str(path), 0, 0, f"can't be read: {error.strerror}; check its permissions")]
         ) from None
+
+
+def _own_bytes(path: Path) -> bytes:
+    """Of a plain file alone: a link could lead to a token of whoever runs this, and messages quote what they read."""
+    if path.is_symlink():
+        message = "got a symbolic link, expected the file itself; put it here in the link's place"
+        raise ProblemsError([Problem(str(path), 0, 0, message)])
+    return read_bytes(path)
 
 
 def _check_source(path: Path, source: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from policies.errors import ProblemsError
 from policies.roles import role
 from policies.roles.document import MAX_BYTES, load
-from policies.roles.folder import Clusters, read_roles, sources
+from policies.roles.folder import Clusters, read_clusters, read_roles, sources
 from tests.policies.role_texts import ROLE
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
@@ -76,6 +76,15 @@ def test_tags_make_nothing_but_a_wrong_value(tag: str) -> None:
     assert "metadata.owner: got" in str(found[0])
 
 
+@pytest.mark.parametrize("tag", ["", "!x ", "!x%1B%0A ", "!<tag:yaml.org,2002:%1B%0A> "])
+def test_what_a_file_says_cannot_break_the_line_of_a_message_or_the_terminal(tag: str) -> None:
+    """Neither an escape sequence nor a line that a continuous integration would obey."""
+    wrong = f'{tag}"\\e]0;x\\n::warning::\\u202e"'
+    found = role.parse("f", "f", load("f", ROLE.replace("team-payments", wrong).encode())).fields.problems
+    assert found
+    assert all(str(problem).isprintable() for problem in found)
+
+
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     try:
@@ -105,8 +114,21 @@ def test_a_file_that_cant_be_read_is_a_problem_of_its_own(tmp_path: Path) -> Non
     assert not found
     assert {str(problem).removeprefix(f"{tmp_path}/") for problem in problems} == {
         "bad\\nname.yaml: got the file name 'bad\\nname.yaml', expected letters, digits and . _ - only; rename the file",
-        "link.yaml: got no plain file, expected one; mend the link or remove it",
+        "link.yaml: got a symbolic link, expected the file itself; put it here in the link's place",
     }
+
+
+@pytest.mark.parametrize("kind", ["roles", "clusters"])
+def test_a_link_out_of_the_folder_is_refused_and_what_it_leads_to_not_said(tmp_path: Path, kind: str) -> None:
+    """Whoever may propose a file could else read a token of the machine that checks it, in its log."""
+    (tmp_path / "token").write_text("hvs.CAESIJ")
+    (tmp_path / kind).mkdir()
+    (tmp_path / kind / "link.yaml").symlink_to("../token")
+    where = tmp_path / kind
+    clusters = Clusters({}, complete=False)
+    found = read_clusters(where)[1] if kind == "clusters" else read_roles(where, sources(where), clusters)[1]
+    assert "got a symbolic link" in str(found[0])
+    assert "hvs" not in str(found)
 
 
 @pytest.mark.parametrize("exists", [True, False])
