@@ -134,4 +134,4 @@ def _progress(what: str) -> Callable[[Sequence[str]], Iterable[str]]:
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    click.echo(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
+    click.echo(json.dumps(value, indent=2, sort_keys=True))  # ASCII: no sign hides another

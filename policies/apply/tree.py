@@ -198,10 +198,15 @@ def _check_login(folder: _Folder, file: Path, account: str, fields: dict[str, An
 
 def _binding(folder: _Folder, account: str) -> dict[str, Any]:
     if folder.cluster.auth_method == "jwt":
-        return {"bound_subject": f"system:serviceaccount:{folder.namespace}:{account}"}
+        return {
+            "bound_audiences": [folder.cluster.audience],
+            "bound_subject": f"system:serviceaccount:{folder.namespace}:{account}",
+        }
     return {
+        "audience": folder.cluster.audience,
         "bound_service_account_names": [account],
         "bound_service_account_namespaces": [folder.namespace],
+        "bound_service_account_namespace_selector": "",  # would add namespaces to the one above
     }
 
 

@@ -428,6 +428,14 @@ def test_json_holds_the_whole_plan(bao: Server, made: trees.Tree) -> None:
     assert json.loads(podkeys("plan", made, bao.root_token, "--json").output)["unchanged"] == 5
 
 
+def test_json_hides_nothing_from_who_reads_it_on_a_terminal(bao: Server, made: trees.Tree) -> None:
+    """Signs that turn the direction of text, or begin a sequence of eight-bit terminals, are no control characters of JSON."""
+    bao.call("PUT", f"{EAST}payments.payments", {"policy": trees.policy_text("kv/\u202e\x9b2K")})
+    output = podkeys("plan", made, bao.root_token, "--json").output
+    assert "kv/\\u202e\\u009b2K" in output
+    assert all(line.isprintable() for line in output.splitlines())
+
+
 def test_output_in_a_pipe_has_no_colour(bao: Server, made: trees.Tree) -> None:
     for command in ("plan", "apply"):
         assert "\x1b" not in podkeys(command, made, bao.root_token).output

@@ -108,7 +108,12 @@ def test_a_login_role_binds_the_service_account_of_its_name(made: trees.Tree, su
 
 @pytest.mark.parametrize(
     "change",
-    [{"bound_service_account_names": ["*"]}, {"bound_service_account_namespaces": ["payments", "shop"]}],
+    [
+        {"bound_service_account_names": ["*"]},
+        {"bound_service_account_namespaces": ["payments", "shop"]},
+        {"bound_service_account_namespace_selector": '{"matchLabels": {}}'},
+        {"audience": ""},
+    ],
 )
 def test_a_kubernetes_login_role_binds_one_account_in_one_namespace(
     tmp_path: Path, change: dict[str, Any]
@@ -119,6 +124,14 @@ def test_a_kubernetes_login_role_binds_one_account_in_one_namespace(
     assert len(tree.read(tmp_path, "east").items) == 5
     made.edit(f"{ROLE}/auth.api.json", **change)
     refused(made, f"{ROLE}/auth.api.json", *change)
+
+
+@pytest.mark.parametrize("audiences", [[], ["vault", "https://kubernetes.default.svc"], None, "vault"])
+def test_a_login_role_takes_tokens_of_the_clusters_audience_alone(
+    made: trees.Tree, audiences: object
+) -> None:
+    made.edit(f"{ROLE}/auth.api.json", bound_audiences=audiences)
+    refused(made, f"{ROLE}/auth.api.json", "bound_audiences", "['vault']")
 
 
 def test_a_policy_needs_the_mark(made: trees.Tree) -> None:

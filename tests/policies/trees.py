@@ -90,6 +90,7 @@ class Tree:
             return {
                 "bound_service_account_names": [account],
                 "bound_service_account_namespaces": [namespace],
+                "bound_service_account_namespace_selector": "",
                 "audience": self.cluster.audience,
                 "alias_name_source": "serviceaccount_name",
                 **shared,
