@@ -135,6 +135,8 @@ def vault_namespace(text: str) -> str | None:
 
 
 def audience(text: str) -> str | None:
+    if "kubernetes.default" in text.lower():
+        return "an audience of Vault's own, such as vault: every pod has a token with the API server's"
     if re.fullmatch(r"[!-~]{1,200}", text) and not {'"', "\\"} & set(text):
         return None
     return "an audience such as vault: 1 to 200 visible ASCII characters"

@@ -106,6 +106,7 @@ CLUSTER_MISTAKES = [
     ("method: jwt", "method: oidc", "spec.auth.method: got 'oidc', expected one of jwt, kubernetes"),
     ("mount: jwt-east", "mount: auth/jwt-east", "(leave out auth/)"),
     ("audience: vault", 'audience: ""', "spec.auth.audience: got '', expected an audience such as vault"),
+    ("audience: vault", "audience: https://kubernetes.default.svc.cluster.local", "every pod has a token with the API server's"),
     ("identity: spiffe-east", "identity: pki-east", "expected another mount than serving: each has a root of its own"),
     ("serving: pki-east", "serving: 'pki-{cluster}'", "expected a mount without placeholders"),
     ("trustDomain: east", "trustDomain: EAST", "8:16: spec.trustDomain: got 'EAST.example.com', expected a lower-case domain"),
