@@ -16,6 +16,7 @@ from webhook.wording import clip, listed, quote
 
 MAX_SHOWN = 80
 MAX_CONTAINERS = 250
+MAX_VARIABLES = 4000  # at some 170 bytes each, near what Kubernetes can keep of a pod
 _MARK = posixpath.basename(FILES)
 
 
@@ -141,6 +142,13 @@ def unsuitable(pod: Pod, selection: Selection, placement: Placement) -> Iterator
                 f"{selection.role.source}",
             )
     variables = {item.variable for item, _ in selection.env}
+    added = len(variables) * len(placement.targets)
+    if added > MAX_VARIABLES:
+        yield Problem(
+            "too-big",
+            f"{PREFIX}env: got {len(variables)} variables for {len(placement.targets)} containers, expected at most "
+            f"{MAX_VARIABLES} in all; name the containers that need them in {PREFIX}containers",
+        )
     for target in placement.targets:
         for name in sorted(variables & set(target.container.variables or ())):
             yield Problem(

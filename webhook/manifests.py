@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from webhook.wording import clip
+
 # Where each workload keeps its pod template
 TEMPLATES = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
@@ -21,6 +23,7 @@ TEMPLATES = {
     "StatefulSet": ("spec", "template"),
 }
 DEFAULT_NAMESPACE = "default"
+MAX_NAME = 253  # Kubernetes refuses longer ones; here any text may stand
 # What YAML 1.1 or 1.2 readers, not PyYAML's, take for a number, a date or a truth value
 _AMBIGUOUS = re.compile(r"[-+]?[.0-9][0-9a-fA-FxXoO_.:+-]*|[yYnN]")
 
@@ -31,7 +34,7 @@ class ManifestError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`pod` is a v1 Pod; `origin` says where it comes from, such as `Deployment/payments`."""
+    """`pod` is a v1 Pod; `origin` says where it comes from, such as `Deployment/payments`, on one line."""
 
     origin: str
     namespace: str
@@ -100,7 +103,11 @@ def _pods(document: object, namespace: str | None) -> Iterator[Manifest]:
         return
     name = _at(document, "metadata", "name") or _at(document, "metadata", "generateName") or "?"
     where = namespace or _at(document, "metadata", "namespace") or DEFAULT_NAMESPACE
-    yield Manifest(f"{kind}/{name}", str(where), document if kind == "Pod" else _created(document, str(name)))
+    yield Manifest(
+        f"{kind}/{clip(str(name), MAX_NAME)}",
+        str(where),
+        document if kind == "Pod" else _created(document, str(name)),
+    )
 
 
 def _created(workload: Mapping[str, Any], name: str) -> dict[str, Any]:

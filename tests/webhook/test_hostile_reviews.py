@@ -191,6 +191,10 @@ NEAR = [f"secretz{at:06}" for at in range(60_000)]  # each a little like a name 
         ({f"format.{name}": "jsn" for name in NEAR[:450]}, {}),
         ({f"file.{name}": "same" for name in NEAR[:450]}, {}),
         ({"env": "A=smtp.a"}, {"containers": [{"name": n, "env": [{"name": "A"}]} for n in NEAR[:250]]}),
+        (
+            {"env": ",".join(f"V{at}=smtp.a" for at in range(200))},
+            {"containers": [{"name": n} for n in NEAR[:250]]},
+        ),
     ],
 )
 def test_a_pod_made_to_cost_time_is_refused_briefly_and_soon(annotations: dict[str, str], spec: Json) -> None:

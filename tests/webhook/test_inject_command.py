@@ -75,6 +75,17 @@ def test_a_refusal_stands_on_standard_error_and_the_exit_code_is_one(catalog: Pa
     assert done.stderr.endswith("did you mean stripe?\n")
 
 
+def test_a_name_cannot_break_the_line_or_the_terminal(catalog: Path) -> None:
+    done = run(
+        catalog,
+        DEPLOYMENT.replace("name: payments", 'name: "a\\n::warning::\\e]0;x\\u202e"', 1).replace(
+            "stripe", "strpe"
+        ),
+    )
+    assert done.stderr.startswith("Deployment/a\\n::warning::")
+    assert all(line.isprintable() for line in done.stderr.splitlines())
+
+
 def test_the_namespace_may_be_given(catalog: Path) -> None:
     done = run(catalog, DEPLOYMENT, "--namespace", "shop")
     assert done.returncode == 1
