@@ -33,7 +33,7 @@ def _files(folder: str, prefix: str, depth: int) -> Iterator[str]:
             path = prefix + entry.name
             if entry.is_symlink():
                 raise TreeError(
-                    f"{entry.path}: got a symbolic link, expected a plain file or folder; remove it"
+                    f"{ascii(entry.path)[1:-1]}: got a symbolic link, expected a plain file or folder; remove it"
                 )
             if not entry.is_dir():
                 yield path
@@ -64,8 +64,9 @@ def stale(out: Path, existing: frozenset[str], expected: Iterable[str]) -> tuple
 
 
 def _is_ours(out: Path, path: str) -> bool:
-    if path.rpartition("/")[2].endswith(_TEMPORARY):  # an earlier run was killed
-        return True
+    folder, slash, name = path.rpartition("/")
+    if name.startswith(".") and name.endswith(_TEMPORARY):  # an earlier run was killed
+        return bool(_OURS.fullmatch(folder + slash + name[1 : -len(_TEMPORARY)]))
     if not _OURS.fullmatch(path) or not (out / path).is_file():
         return False
     content = (out / path).read_bytes()

@@ -46,6 +46,7 @@ def read_clusters(folder: Path) -> tuple[Clusters, list[Problem]]:
     for source in sources(folder):
         path = folder / source
         try:
+            _check_source(path, source)
             draft = cluster.parse(str(path), load(str(path), _own_bytes(path)))
             drafts.append(_with_ca(path, draft))
         except ProblemsError as error:
@@ -114,7 +115,7 @@ def _own_bytes(path: Path) -> bytes:
 
 
 def _check_source(path: Path, source: str) -> None:
-    """The name goes into comments of policies, where a line break would end the comment."""
+    """The name goes into comments of policies and into messages, where a line break would end the comment or the line."""
     if not _SOURCE.fullmatch(source):
         message = f"got the file name {source!r}, expected letters, digits and . _ - only; rename the file"
         raise ProblemsError([Problem(ascii(str(path))[1:-1], 0, 0, message)])

@@ -77,6 +77,7 @@ def test_files_of_others_stay(where: run.Folders) -> None:
         "east/payments/payments/auth.other.json": "[]",
         "east/payments/payments/pki.other.json": "no JSON",
         "west/cluster.json": '{"cluster": "another"}',
+        "east/.notes\n::warning::.podkeys-new": "x",
     }
     for path, text in others.items():
         (where.out / path).parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +92,9 @@ def test_what_a_killed_run_left_behind_is_removed(where: run.Folders) -> None:
     assert role_texts.generate(where).removed == (left,)
 
 
-@pytest.mark.parametrize("link", ["east", "east/payments", "east/payments/payments/policy.hcl", "elsewhere"])
+@pytest.mark.parametrize(
+    "link", ["east", "east/payments", "east/payments/payments/policy.hcl", "else\n\x1b[2J"]
+)
 def test_a_symbolic_link_is_refused_and_never_followed(where: run.Folders, tmp_path: Path, link: str) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -100,8 +103,11 @@ def test_a_symbolic_link_is_refused_and_never_followed(where: run.Folders, tmp_p
     if place.exists():
         place.rename(tmp_path / "moved")
     place.symlink_to(outside / "policy.hcl" if link.endswith(".hcl") else outside)
-    with pytest.raises(TreeError, match=r"got a symbolic link, expected a plain file or folder; remove it"):
+    with pytest.raises(
+        TreeError, match=r"got a symbolic link, expected a plain file or folder; remove it"
+    ) as caught:
         role_texts.generate(where)
+    assert str(caught.value).isprintable()
     assert snapshot(outside).keys() == {"policy.hcl"}
     assert (outside / "policy.hcl").read_text() == "precious"
 

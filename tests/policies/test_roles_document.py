@@ -118,6 +118,11 @@ def test_a_file_that_cant_be_read_is_a_problem_of_its_own(tmp_path: Path) -> Non
     }
 
 
+def test_the_name_of_a_cluster_file_cannot_break_a_line_either(tmp_path: Path) -> None:
+    (tmp_path / "bad\n::warning::.yaml").write_text("x")
+    assert "bad\\n::warning::.yaml: got the file name" in str(read_clusters(tmp_path)[1][0])
+
+
 @pytest.mark.parametrize("kind", ["roles", "clusters"])
 def test_a_link_out_of_the_folder_is_refused_and_what_it_leads_to_not_said(tmp_path: Path, kind: str) -> None:
     """Whoever may propose a file could else read a token of the machine that checks it, in its log."""
