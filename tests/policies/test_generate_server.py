@@ -185,6 +185,57 @@ def test_the_declared_secret_is_read_and_nothing_around_it(stage: Stage) -> None
     }
 
 
+def test_every_version_of_a_declared_secret_is_read(stage: Stage) -> None:
+    """What can't be held: a path has its history, and no rule about parameters belongs on key-value version 2."""
+    path, token = f"{stage.mounts.kv}/data/payments/stripe", stage.login()["client_token"]
+    for value in ("old", "new"):
+        stage.server.call("POST", path, {"data": {"key": value}})
+    found = stage.server.call("GET", f"{path}?version=1", token=token)
+    assert found["data"]["data"] == {"key": "old"}
+    stage.server.call("PUT", path.replace("/data/", "/destroy/"), {"versions": [1]})
+    assert stage.status("GET", f"{path}?version=1", None, token) == 404
+
+
+HISTORY = ("subkeys", "metadata", "undelete", "delete", "destroy")
+UNGRANTED = [
+    *(("GET", f"{{kv}}/{part}/payments/stripe") for part in HISTORY),
+    ("GET", "{kv}/data/payments/stripe?list=true"),
+    ("LIST", "{kv}/data/payments/stripe"),
+    ("SCAN", "{kv}/data/payments"),
+    ("GET", "{kv}/data/payments/stripe/"),
+    ("POST", "sys/capabilities-self"),
+    ("GET", "sys/internal/ui/resultant-acl"),
+    ("POST", "sys/wrapping/wrap"),
+    ("POST", "sys/tools/random"),
+    ("POST", "sys/leases/lookup"),
+    ("PUT", "sys/leases/revoke"),
+    ("GET", "sys/mounts"),
+    ("GET", "cubbyhole/x"),
+    ("GET", "identity/entity/id"),
+    ("POST", "identity/oidc/introspect"),
+    ("POST", "auth/token/create-orphan"),
+    ("POST", "auth/token/lookup"),
+    ("POST", "auth/token/renew"),
+    ("GET", "auth/{jwt}/config"),
+    ("GET", "auth/{jwt}/role/" + API),
+    ("LIST", "{serving}/roles"),
+    ("POST", "{serving}/roles/" + SERVING),
+]
+
+
+def test_what_a_default_policy_would_give_is_not_given(bao: Server, mounts: Mounts, tmp_path: Path) -> None:
+    """With the service token, which has the most: its self-calls, and nothing that reaches further."""
+    stage = make(bao, mounts, tmp_path, role_texts.ROLE.replace("podIP: true", "revoke: true"))
+    stage.server.call("POST", f"{mounts.kv}/data/payments/stripe", {"data": {"key": "value"}})
+    token = stage.login()["client_token"]
+    names = {"kv": mounts.kv, "jwt": mounts.jwt, "serving": mounts.serving}
+    found = {
+        (method, path): stage.status(method, path.format(**names), None if method == "GET" else {}, token)
+        for method, path in UNGRANTED
+    }
+    assert {asked: status for asked, status in found.items() if status != 403} == {}
+
+
 def test_what_the_agent_asks_is_signed_with_those_names_and_no_others(stage: Stage) -> None:
     foreign = (x509.DNSName("evil.example.com"), x509.RFC822Name("root@payments.payments"))
     request = csr(names=foreign, common_name="evil.example.com")
