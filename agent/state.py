@@ -78,11 +78,10 @@ class State(NamedTuple):
     polled: float = 0.0
 
     def without(self, tasks: frozenset[str]) -> "State":
-        """The same with these tasks' results forgotten, so that they are due at once."""
+        """The same with these tasks' results forgotten: they are due, unless they back off."""
         return self._replace(
             leases={name: lease for name, lease in self.leases.items() if lease_task(name) not in tasks},
             terms={task: term for task, term in self.terms.items() if task not in tasks},
-            failed={task: failed for task, failed in self.failed.items() if task not in tasks},
         )
 
 

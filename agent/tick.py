@@ -18,6 +18,7 @@ from agent.vault import Vault
 from agent.work import Work
 
 TASK_SECONDS = 10.0  # the deadline of one task's calls: one broken path must not hold up the rest
+ALL_SECONDS = 120.0  # of all tasks' calls: the sleeping parent ends a child that takes much longer
 NOTIFY_SECONDS = 2.0
 
 
@@ -40,6 +41,7 @@ class Tick:
         self._work = Work(pod, vault, clock, before)
         self._work.current = files.read_set(pod.config.folders.files)
         self._done: set[str] = set()
+        self._end = clock.monotonic() + ALL_SECONDS
 
     def run(self, *, started: bool) -> float:
         self._forget_unwritten()
@@ -69,7 +71,8 @@ class Tick:
         self._work.state = self._before = kept._replace(polled=polled)
 
     def _attempt(self, task: str, act: Callable[[], None]) -> None:
-        self._vault.deadline = self._clock.monotonic() + min(TASK_SECONDS, self._pod.config.deadline_seconds)
+        task_seconds = min(TASK_SECONDS, self._pod.config.deadline_seconds)
+        self._vault.deadline = min(self._clock.monotonic() + task_seconds, self._end)
         try:
             act()
         except AgentError as error:

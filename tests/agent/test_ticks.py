@@ -143,6 +143,19 @@ def test_a_refused_poll_keeps_the_last_good_set_and_backs_off(
     assert "canary" not in err
 
 
+def test_what_never_worked_is_tried_less_and_less_often(world: World) -> None:
+    reads = {**world.settings.reads, "stripe": config.Read("kv2", f"{world.mounts.kv}/data/ledger/x")}
+    refused = world.with_settings(reads=reads, certificates=())
+    waits: list[float] = []
+    for _ in range(4):
+        ticked(refused, later=sum(waits))
+        failed = refused.state["failed"]["poll"]
+        waits.append(failed["retry"] - time.monotonic() - sum(waits) + 0.01)
+    assert failed["in_a_row"] == 4
+    assert waits == sorted(waits)
+    assert 25 <= waits[0] < waits[3] / 2
+
+
 def test_a_server_that_is_down_costs_no_file_and_is_loud_in_the_last_tenth(
     world: World, capfd: pytest.CaptureFixture[str]
 ) -> None:
