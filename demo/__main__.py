@@ -5,7 +5,6 @@ import copy
 import json
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import jsonpatch
 import yaml
 
 from demo import mounts, openbao, redis, tls
+from demo.ending import as_by_ctrl_c, ended
 from demo.kubelet import Pod
 from demo.programs import Webhook, podkeys, webhook
 from demo.screen import Screen, StepError, check
@@ -53,7 +53,7 @@ class Stage:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave nothing behind then either
+    as_by_ctrl_c()
     screen = Screen()
     screen.title("Podkeys: from a role file to a running program with its secret, certificate and identity")
     try:
@@ -62,6 +62,7 @@ def main() -> int:
         screen.failed(error)
         return 1
     except KeyboardInterrupt:
+        screen.interrupted()
         return 130
     screen.end()
     return 0
@@ -234,8 +235,8 @@ def refused(stage: Stage, hook: Webhook, case: tuple[str, dict[str, Any]]) -> No
 def run_init(stage: Stage, pod: Pod) -> None:
     stage.screen.step("The init container runs, as the kubelet would start it")
     start = time.monotonic()
-    process = pod.start("podkeys-init")
-    output, _ = process.communicate(timeout=30)
+    with ended(pod.start("podkeys-init")) as process:
+        output, _ = process.communicate(timeout=30)
     check(process.returncode == 0, f"exit code {process.returncode}: {output.decode(errors='replace')}")
     command = " ".join(["python", *pod.command("podkeys-init")[1:]])
     stage.screen.seen(command, f"exit code 0 after {time.monotonic() - start:.2f} s")
@@ -291,9 +292,8 @@ def run_sidecar(stage: Stage, pod: Pod) -> None:
     )
     chain = pod.folder("podkeys") / "certs" / "serving" / "tls.crt"
     before = chain.read_bytes()
-    process = pod.start("podkeys-sidecar")
     start = time.monotonic()
-    try:
+    with ended(pod.start("podkeys-sidecar")) as process:
         while chain.read_bytes() == before:
             check(
                 time.monotonic() - start < CERTIFICATE_SECONDS + 2,
@@ -309,10 +309,6 @@ def run_sidecar(stage: Stage, pod: Pod) -> None:
         process.terminate()
         start = time.monotonic()
         process.wait(5)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
     check(process.returncode == 0, f"the sidecar ended with exit code {process.returncode}")
     stage.screen.seen("SIGTERM", f"its token is revoked, exit code 0 after {time.monotonic() - start:.1f} s")
 

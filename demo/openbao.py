@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from demo.ending import as_by_ctrl_c
+
 START_SECONDS = 30
 
 
@@ -103,8 +105,18 @@ def _wait(server: Server, log: Path) -> None:
             return
 
 
+def main() -> int:
+    """Print what a shell needs to speak to it, and serve until told to end."""
+    as_by_ctrl_c()
+    try:
+        with running() as server:
+            sys.stdout.write(f"export BAO_ADDR={server.address} BAO_TOKEN={server.root_token}\n")
+            sys.stdout.flush()
+            sys.stderr.write("OpenBao runs until Ctrl-C, in memory. The line above is for another shell.\n")
+            return server.process.wait()
+    except KeyboardInterrupt:
+        return 130
+
+
 if __name__ == "__main__":
-    with running() as started:
-        sys.stdout.write(f"export BAO_ADDR={started.address} BAO_TOKEN={started.root_token}\n")
-        sys.stdout.flush()
-        started.process.wait()
+    sys.exit(main())

@@ -43,6 +43,10 @@ class Screen:
             f"Everything above was real, and all of it is gone again ({time.monotonic() - self._start:.0f} s)."
         )
 
+    def interrupted(self) -> None:
+        self._console.print()
+        self.title("Interrupted; what was started is gone again.")
+
     def failed(self, error: StepError) -> None:
         self._console.print(Text(f"  ✗ step {self._step}: {error}", style="bold red"))
 
