@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock golden clean
+.PHONY: help demo test check bench image lock golden clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,11 +38,21 @@ check: $(READY) ## formatting, lint, types, imports between packages
 bench: $(READY) ## speed and memory, as ratios within one run
 	@$(BIN)/python -m bench
 
+# BASE, any image with Python 3.11 or newer and pip; ENGINE, whatever builds a Containerfile; ENGINE_FLAGS, what it needs here
+BASE ?= docker.io/library/python:3.13-slim
+ENGINE ?= $(firstword $(foreach name,buildah podman docker,$(if $(shell command -v $(name)),$(name))))
+IMAGE ?= podkeys:latest
+image: $(READY) ## one image for webhook and agent
+	@test -n "$(ENGINE)" || { echo "make image needs buildah, podman or docker; got none of them on PATH"; exit 1; }
+	@rm -rf dist && SOURCE_DATE_EPOCH=0 $(BIN)/python -m hatchling build -t wheel
+	$(ENGINE) build $(ENGINE_FLAGS) --build-arg BASE=$(BASE) -f deploy/Containerfile -t $(IMAGE) .
+
 golden: $(READY) ## rewrite the expected files; read the diff
 	@PODKEYS_GOLDEN=rewrite $(BIN)/python -m pytest -q tests -k golden
 
 lock: $(READY) ## renew requirements*.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --group image -c requirements.lock -o requirements-image.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## remove what was built here
