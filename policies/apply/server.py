@@ -40,15 +40,22 @@ class Server:
     def names(self, listing: str) -> Sequence[str]:
         """The names below `listing`; none where it is empty. Raises RefusedError where there is no such mount."""
         answer = self._call("list", listing)
-        return [] if answer is None else list(answer["data"]["keys"])
+        if answer is None:
+            return []
+        keys = self._data(answer, listing).get("keys")
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise self._odd(listing, "a list of names")
+        return keys
 
     def read(self, path: str) -> Stored | None:
         answer = self._call("get", path)
         if answer is None:
             return None
-        fields = dict(answer["data"])
+        fields = self._data(answer, path)
         if not path.startswith(f"{POLICIES}/"):
             return Stored(fields)
+        if not isinstance(fields.get("policy"), str):
+            raise self._odd(path, "the text of a policy")
         return Stored({"policy": fields["policy"]}, fields.get("version"))
 
     def write(self, path: str, fields: Mapping[str, Any]) -> None:
@@ -57,6 +64,18 @@ class Server:
 
     def delete(self, path: str) -> None:
         self._call("delete", path)
+
+    def _data(self, answer: Mapping[str, Any], path: str) -> dict[str, Any]:
+        data = answer.get("data")
+        if not isinstance(data, dict):
+            raise self._odd(path, "data")
+        return data
+
+    def _odd(self, path: str, expected: str) -> UnreachableError:
+        return UnreachableError(
+            f"{path} at {self._address}: got an answer that no Vault gives, expected {expected}; check the address, "
+            "and what stands between"
+        )
 
     def _call(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         """The answer's JSON, {} where there is none, None for something that does not exist."""
@@ -196,7 +215,7 @@ def _redirect(response: requests.Response) -> str:
 def _json(response: requests.Response) -> dict[str, Any] | None:
     try:
         value = response.json()
-    except requests.exceptions.JSONDecodeError:
+    except (requests.exceptions.JSONDecodeError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -135,7 +135,7 @@ def vault_namespace(text: str) -> str | None:
 
 
 def audience(text: str) -> str | None:
-    if "kubernetes.default" in text.lower():
+    if re.search("[Kk]ubernetes[.]default", text):
         return "an audience of Vault's own, such as vault: every pod has a token with the API server's"
     if re.fullmatch(r"[!-~]{1,200}", text) and not {'"', "\\"} & set(text):
         return None

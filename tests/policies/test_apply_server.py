@@ -110,6 +110,35 @@ def test_an_empty_reason_and_a_page_of_html_are_put_up_with(tmp_path: Path) -> N
         assert "no reason given" in str(failure(at(server.address)))
 
 
+ODD: list[bytes] = [
+    *(
+        b"{}",
+        b'{"data": null}',
+        b'{"data": {}}',
+        b'{"data": {"keys": "podkeys"}}',
+        b'{"data": {"keys": [1]}}',
+    ),
+    *(b"<html>", b'{"a":' * 100_000),
+]
+
+
+@pytest.mark.parametrize("body", ODD, ids=lambda body: body[:30].decode())
+def test_an_answer_of_another_shape_is_no_bug_of_ours(body: bytes) -> None:
+    with scripted({"sys/policies/acl": (200, {}, body)}) as server:
+        error = failure(at(server.address))
+        assert (error.exit_code, "sys/policies/acl" in str(error)) == (69, True)
+
+
+def test_a_policy_that_is_no_text_is_no_bug_of_ours() -> None:
+    path = "sys/policies/acl/podkeys.east.a.b"
+    with (
+        scripted({path: (200, {}, b'{"data": {"policy": {}}}')}) as other,
+        connect(at(other.address), TOKEN) as server,
+        pytest.raises(UnreachableError, match="expected the text of a policy"),
+    ):
+        server.read(path)
+
+
 def test_what_is_no_vault_is_told_apart() -> None:
     with scripted({"sys/health": (200, {}, b"<html>hello</html>")}) as server:
         error = failure(at(server.address))

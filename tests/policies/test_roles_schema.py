@@ -73,6 +73,7 @@ REPLACEMENTS: tuple[Any, ...] = (
         "auth/jwt",
         "rsa-2048",
         "vault.example.com",
+        "https://kubernetes.default.svc",
         "https://vault.example.com",
         "https://a/b",
         "é",
