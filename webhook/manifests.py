@@ -23,6 +23,7 @@ TEMPLATES = {
     "StatefulSet": ("spec", "template"),
 }
 DEFAULT_NAMESPACE = "default"
+MAX_SIZE = 8 * 1024 * 1024  # of one document with its aliases written out; Kubernetes takes less
 MAX_NAME = 253  # Kubernetes refuses longer ones; here any text may stand
 # What YAML 1.1 or 1.2 readers, not PyYAML's, take for a number, a date or a truth value
 _AMBIGUOUS = re.compile(r"[-+]?[.0-9][0-9a-fA-FxXoO_.:+-]*|[yYnN]")
@@ -81,9 +82,25 @@ def read(text: str, namespace: str | None = None) -> list[Manifest]:
     """
     try:
         documents = list(yaml.load_all(text, Loader=_Loader))
+        too_large = any(_size(document, {}) > MAX_SIZE for document in documents)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ManifestError(f"got no YAML, expected a Pod or a workload: {_first_line(error)}") from None
+    if too_large:
+        raise ManifestError(
+            f"got a document of more than {MAX_SIZE} characters, its aliases written out, expected what Kubernetes can keep"
+        )
     return [pod for document in documents if document is not None for pod in _pods(document, namespace)]
+
+
+def _size(value: object, known: dict[int, int]) -> int:
+    """Roughly its characters; each alias counts in full, and a value that holds itself is larger than any."""
+    if not isinstance(value, dict | list | tuple):  # a tuple from !!omap
+        return len(value) + 1 if isinstance(value, str | bytes) else 1
+    if id(value) not in known:
+        known[id(value)] = MAX_SIZE + 1
+        inner = (*value, *value.values()) if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(item, known) for item in inner)
+    return known[id(value)]
 
 
 def _first_line(error: Exception) -> str:

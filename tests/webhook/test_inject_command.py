@@ -137,7 +137,7 @@ def test_a_pod_that_does_not_ask_is_shown_as_it_is(catalog: Path) -> None:
         ('kind: Pod\nmetadata: {name: "\\ud800"}\nspec: {}', "got no YAML"),
         ("kind: Pod\nmetadata: {name: 36893488147419103232}\nspec: {}", "got what JSON can't hold"),
         ("kind: Pod\nspec: {}", "refused: this pod can't be read: metadata: got nothing"),
-        ("kind: Pod\nmetadata: &a {annotations: *a}", "got what JSON can't hold (Recursion"),
+        ("kind: Pod\nmetadata: &a {annotations: *a}", "aliases written out"),
         ("[" * 5000, "got no YAML"),
     ],
 )
@@ -146,6 +146,15 @@ def test_what_is_no_manifest_is_told_and_the_exit_code_is_one(catalog: Path, tex
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("last", ["[*a9]", "!!omap [x: *a9]"])
+def test_aliases_that_multiply_are_refused_at_once(catalog: Path, last: str) -> None:
+    """A few hundred bytes of a proposed change must not fill the memory of the machine that shows it."""
+    lines = ["a0: &a0 [x, x]", *(f"a{at}: &a{at} [{', '.join([f'*a{at - 1}'] * 9)}]" for at in range(1, 10))]
+    done = run(catalog, "\n".join(["kind: Pod", *lines, f"last: {last}"]))
+    assert done.returncode == 1
+    assert "aliases written out" in done.stderr
 
 
 def test_the_operators_flags_and_variables_are_those_of_serve(catalog: Path) -> None:
