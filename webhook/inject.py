@@ -2,7 +2,6 @@
 
 import base64
 import difflib
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,7 +13,7 @@ from policies.catalog import CatalogError
 from webhook.config import LoadedCatalog, OperatorSettings
 from webhook.decide import decide
 from webhook.manifests import Manifest, ManifestError, dump, read
-from webhook.options import catalog_options, operator_settings, settings_options
+from webhook.options import catalog_options, offline_settings_options, operator_settings
 from webhook.review import API_VERSION, KIND, parse, respond
 from webhook.store import load
 
@@ -67,7 +66,7 @@ def shown(manifest: Manifest, response: dict[str, Any], *, diff: bool) -> str:
     return "".join(lines)
 
 
-@click.command(context_settings={"default_map": {"image": f"podkeys:{version('podkeys')}"}})
+@click.command()
 @click.option(
     "-f",
     "--filename",
@@ -79,7 +78,7 @@ def shown(manifest: Manifest, response: dict[str, Any], *, diff: bool) -> str:
 @click.option("-n", "--namespace", help="Instead of the namespace in the manifest.")
 @click.option("--diff", is_flag=True, help="Print a unified diff instead of the pod.")
 @catalog_options
-@settings_options
+@offline_settings_options
 @click.pass_context
 def inject(
     ctx: click.Context,
@@ -96,8 +95,16 @@ def inject(
 
     Deployments and other workloads stand for the pod that they would create; it is for reading, not for
     applying: the webhook refuses what is injected already. Of several documents each pod is shown in turn, and
-    those without a pod are passed over. The image may be left out here.
-    """
+    those without a pod are passed over.
+
+    \b
+    Examples:
+      podkeys webhook inject -f pod.yaml --diff --catalog generated/eu-nl-prod-a/catalog --cluster generated/eu-nl-prod-a/cluster.json
+      helm template . | podkeys webhook inject -f - -n payments --catalog generated/eu-nl-prod-a/catalog \
+        --cluster generated/eu-nl-prod-a/cluster.json
+
+    Exit codes: 0 all would be created, 1 one would be refused or can't be read, 64 usage.
+    """  # noqa: D301 - click reads the character
     settings = operator_settings(**flags)
     try:
         manifests = read(source.read(), namespace)
@@ -113,9 +120,11 @@ def inject(
 
 
 def _print(answers: list[tuple[Manifest, dict[str, Any]]], *, diff: bool) -> int:
-    """The pods on standard output, refusals and warnings on standard error; how many were refused."""
+    """The pods on standard output; notes, warnings and refusals on standard error; how many were refused."""
     refused = printed = 0
     for manifest, response in answers:
+        for note in manifest.notes:
+            click.echo(f"{manifest.origin}: note: {note}", err=True)
         for warning in response.get("warnings", ()):
             click.echo(f"{manifest.origin}: warning: {warning}", err=True)
         if not response["allowed"]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from webhook.annotations import PREFIX
 from webhook.wording import clip
 
 # Where each workload keeps its pod template
@@ -35,11 +36,15 @@ class ManifestError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`pod` is a v1 Pod; `origin` says where it comes from, such as `Deployment/payments`, on one line."""
+    """`pod` is a v1 Pod; `origin` says where it comes from, such as `Deployment/payments`, on one line.
+
+    `notes`: what the manifest probably means otherwise than it is read.
+    """
 
     origin: str
     namespace: str
     pod: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 class _Loader(yaml.CSafeLoader):
@@ -120,10 +125,30 @@ def _pods(document: object, namespace: str | None) -> Iterator[Manifest]:
         return
     name = _at(document, "metadata", "name") or _at(document, "metadata", "generateName") or "?"
     where = namespace or _at(document, "metadata", "namespace") or DEFAULT_NAMESPACE
-    yield Manifest(
-        f"{kind}/{clip(str(name), MAX_NAME)}",
-        str(where),
-        document if kind == "Pod" else _created(document, str(name)),
+    pod = document if kind == "Pod" else _created(document, str(name))
+    notes = (*_misplaced(document), *(() if namespace else _homeless(document, pod)))
+    yield Manifest(f"{kind}/{clip(str(name), MAX_NAME)}", str(where), pod, notes)
+
+
+def _misplaced(document: Mapping[str, Any]) -> Iterator[str]:
+    kind = document["kind"]
+    ours = _our_annotations(document)
+    if kind != "Pod" and ours:
+        place = ".".join((*TEMPLATES[kind], "metadata.annotations"))
+        yield f"{clip(ours[0], MAX_NAME)} stands on the {kind} itself, where it does nothing; put it under {place}"
+
+
+def _homeless(document: Mapping[str, Any], pod: Mapping[str, Any]) -> Iterator[str]:
+    if _our_annotations(pod) and not _at(document, "metadata", "namespace"):
+        yield f"no namespace in the manifest, so {DEFAULT_NAMESPACE}; give the one it is for with -n"
+
+
+def _our_annotations(item: Mapping[str, Any]) -> list[str]:
+    annotations = _at(item, "metadata", "annotations")
+    return (
+        [name for name in annotations if str(name).startswith(PREFIX)]
+        if isinstance(annotations, dict)
+        else []
     )
 
 

@@ -4,7 +4,7 @@ The same flags must give the same decision offline, so they are declared and che
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,6 @@ def _resource_options(flag: str, who: str, default: Resources) -> tuple[Callable
 
 
 SETTINGS_OPTIONS = (
-    option("--image", "Image of the agent, best with its digest.", required=True),
     option(
         "--image-pull-policy",
         "When nodes pull it.",
@@ -154,14 +153,25 @@ SETTINGS_OPTIONS = (
 
 def catalog_options(command: Command) -> Command:
     """Adds the parameters `catalog` and `cluster`, both paths."""
-    for add in reversed(CATALOG_OPTIONS):
-        command = add(command)
-    return command
+    return _with(command, CATALOG_OPTIONS)
 
 
 def settings_options(command: Command) -> Command:
     """Adds the operator's flags; the command hands them, as keyword arguments, to `operator_settings`."""
-    for add in reversed(SETTINGS_OPTIONS):
+    return _with(command, (_image(required=True), *SETTINGS_OPTIONS))
+
+
+def offline_settings_options(command: Command) -> Command:
+    """The same flags, where nothing pulls the image and any name does."""
+    return _with(command, (_image(default=f"podkeys:{version('podkeys')}"), *SETTINGS_OPTIONS))
+
+
+def _image(**attributes: Any) -> Callable[[Command], Command]:  # noqa: ANN401 - click's own
+    return option("--image", "Image of the agent, best with its digest.", **attributes)
+
+
+def _with(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    for add in reversed(options):
         command = add(command)
     return command
 

@@ -75,6 +75,29 @@ def test_a_refusal_stands_on_standard_error_and_the_exit_code_is_one(catalog: Pa
     assert done.stderr.endswith("did you mean stripe?\n")
 
 
+def test_annotations_on_the_workload_itself_are_pointed_out(catalog: Path) -> None:
+    """The webhook sees pods alone, so such a workload would run without its secrets, silently."""
+    moved = yaml.safe_load(DEPLOYMENT)
+    moved["metadata"]["annotations"] = moved["spec"]["template"].pop("metadata")["annotations"]
+    done = run(catalog, yaml.safe_dump(moved))
+    assert "podkeys-init" not in done.stdout
+    assert done.stderr == (
+        "Deployment/payments: note: podkeys.dev/inject stands on the Deployment itself, where it does nothing; "
+        "put it under spec.template.metadata.annotations\n"
+    )
+
+
+def test_a_manifest_without_namespace_says_which_is_meant(catalog: Path) -> None:
+    homeless = DEPLOYMENT.replace(", namespace: payments}", "}")
+    lines = run(catalog, homeless).stderr.splitlines()
+    assert lines[0] == (
+        "Deployment/payments: note: no namespace in the manifest, so default; give the one it is for with -n"
+    )
+    assert lines[1].startswith('Deployment/payments: refused: namespace "default" has no role')
+    done = run(catalog, homeless, "-n", "payments")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_name_cannot_break_the_line_or_the_terminal(catalog: Path) -> None:
     done = run(
         catalog,
