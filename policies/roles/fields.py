@@ -1,5 +1,6 @@
 """Reads the fields of one document and collects all that is wrong with them. A wrong field yields a blank value."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TypeVar, cast
@@ -80,7 +81,7 @@ class Fields:
         if node is None:
             return
         if not isinstance(node, SequenceNode):
-            self.report(at, f"got {shown(node)}, expected a list")
+            self.report(at, f"got {shown(node)}, expected a list{_listed(node)}")
         elif needed and not node.value:
             self.report(at, "got an empty list, expected at least one item")
         elif len(node.value) > MAX_ITEMS:
@@ -162,6 +163,12 @@ def header(fields: Fields, top: dict[str, Node], kind: str) -> None:
     """The keys apiVersion and kind, which tell a reader of any file what it is."""
     fields.text(top.get("apiVersion"), "apiVersion", _exactly("podkeys.dev/v1"))
     fields.text(top.get("kind"), "kind", _exactly(kind))
+
+
+def _listed(node: Node) -> str:
+    """One text where a list belongs is the commonest slip: say how it is written."""
+    is_plain = isinstance(node, ScalarNode) and re.fullmatch(r"[A-Za-z0-9./-]{1,60}", node.value)
+    return f", such as [{node.value}]" if is_plain else ""
 
 
 def _as_text(node: Node, check: Check) -> str:

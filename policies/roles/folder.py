@@ -25,7 +25,16 @@ class Clusters:
 def sources(folder: Path) -> tuple[str, ...]:
     """The YAML files below `folder`, sorted, relative to it. Raises ProblemsError when there are none."""
     if not folder.is_dir():
-        raise ProblemsError([Problem(str(folder), 0, 0, "got no such folder, expected one with YAML files")])
+        raise ProblemsError(
+            [
+                Problem(
+                    str(folder),
+                    0,
+                    0,
+                    "got no such folder, expected one with YAML files; run this beside it, or name another (--help)",
+                )
+            ]
+        )
     found = sorted(
         path.relative_to(folder).as_posix()
         for pattern in ("*.yaml", "*.yml")
@@ -94,6 +103,10 @@ def repeated(named: Iterable[tuple[str, Problem]]) -> list[Problem]:
 def read_bytes(path: Path) -> bytes:
     """At most a byte more than is allowed: a huge file must not fill the memory."""
     try:
+        if not path.exists():
+            raise ProblemsError(
+                [Problem(str(path), 0, 0, "there is no such file; check its name and folder")]
+            )
         if not path.is_file():
             raise ProblemsError(
                 [Problem(str(path), 0, 0, "got no plain file, expected one; mend the link or remove it")]
@@ -129,7 +142,8 @@ def _with_ca(path: Path, draft: ClusterDraft) -> ClusterDraft:
     except (ProblemsError, UnicodeDecodeError) as error:
         reason = error.problems[0].message if isinstance(error, ProblemsError) else "it isn't ASCII text"
         draft.fields.report(
-            "spec.vault.caFile", f"got {draft.ca_file!r}, expected a PEM file of certificates: {reason}"
+            "spec.vault.caFile",
+            f"got {draft.ca_file!r}, expected a PEM file of certificates, relative to this one: {reason}",
         )
         return draft
     if not cluster.PEM.fullmatch(text):
