@@ -44,14 +44,14 @@ def cli() -> None:
 
     \b
     Examples:
-      podkeys policies new payments -o roles/payments.yaml
+      podkeys policies new payments --cluster eu-nl-prod-a -o roles/payments.yaml
       podkeys policies generate --clusters clusters --roles roles --out generated
       podkeys policies plan --cluster eu-nl-prod-a
       podkeys webhook inject -f pod.yaml --catalog generated/eu-nl-prod-a/catalog --cluster generated/eu-nl-prod-a/cluster.json
       podkeys certs show /var/run/podkeys/certs/serving
 
     \b
-    Exit codes: 0 yes, 1 no (refused, stale, findings), 2 changes (plan, diff), 64 usage,
+    Exit codes: 0 yes, 1 no (refused, stale, findings), 2 changes (plan), 64 usage,
     69 server unreachable, 70 bug.
     """  # noqa: D301 - click reads the character
 

@@ -29,10 +29,15 @@ def group() -> None:
 
     PATH is one PEM file, a certificate's folder (tls.crt, tls.key, ca.crt, tls.pem, or svid.pem, svid.key,
     bundle.pem), or a folder that holds such folders, as /var/run/podkeys does.
-    """
+
+    \b
+    Examples:
+      podkeys certs show /var/run/podkeys
+      podkeys certs verify /var/run/podkeys/certs/serving --dns payments.payments.svc
+    """  # noqa: D301 - click reads the character
 
 
-@group.command()
+@group.command(short_help="All about certificates, and what is wrong with them")
 @_PATH
 @_CA
 @_JSON
@@ -50,7 +55,7 @@ def show(path: Path, ca: Path | None, *, as_json: bool) -> None:
     _run(path, Expected(ca=_bundle(ca)), as_json=as_json, text=render.full)
 
 
-@group.command()
+@group.command(short_help="Whether certificates are good, and have these names")
 @_PATH
 @click.option(
     "--dns", multiple=True, metavar="NAME", help="A DNS name that must be in it, exactly. Repeatable."

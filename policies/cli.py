@@ -37,27 +37,56 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
-        own = {name: command.get_short_help_str(100) for name, command in self.commands.items()}
+        own = {name: command.get_short_help_str(100).rstrip(".") for name, command in self.commands.items()}
         with formatter.section("Commands"):
             formatter.write_dl(sorted((own | {name: text for name, (_, text) in LAZY.items()}).items()))
 
 
 @click.group(cls=Commands, name="policies")
 def group() -> None:
-    """Role files to Vault policies."""
+    """Role files to Vault policies.
+
+    \b
+    Examples, in the order of a new service:
+      podkeys policies new payments --cluster eu-nl-prod-a -o roles/payments.yaml
+      podkeys policies generate
+      podkeys policies plan --cluster eu-nl-prod-a
+      podkeys policies apply --cluster eu-nl-prod-a
+    """  # noqa: D301 - \b is click's mark for lines as they stand
+
+
+def _folder(flag: str, text: str, default: str = "") -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """An option for a folder; without `default`, its own name is the default."""
+    where = Path(default or flag.removeprefix("--"))
+    return click.option(
+        flag,
+        type=click.Path(path_type=Path),
+        metavar="DIRECTORY",
+        default=where,
+        show_default=True,
+        help=text,
+    )
 
 
 @group.command()
-@click.option("--clusters", type=click.Path(path_type=Path), default=Path("clusters"), show_default=True)
-@click.option("--roles", type=click.Path(path_type=Path), default=Path("roles"), show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path("generated"), show_default=True)
+@_folder("--clusters", "Folder of the cluster files.")
+@_folder("--roles", "Folder of the role files.")
+@_folder("--out", "Folder to write to; commit it.", "generated")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 and list the files that are stale.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")
 def generate(clusters: Path, roles: Path, out: Path, *, check: bool, as_json: bool) -> int:
     """Write policies, auth and PKI roles and the catalog from role and cluster files.
 
-    Only files that changed are written. Exit codes: 0 done, or current; 1 something is wrong, or stale.
-    """
+    Only files that changed are written.
+
+    \b
+    Examples:
+      podkeys policies generate
+      podkeys policies generate --check
+      podkeys policies generate --clusters clusters --roles roles --out generated
+
+    Exit codes: 0 done, or current; 1 something is wrong, or stale; 64 usage.
+    """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
         with _progress() as progress:
             result = run.compare(run.Folders(clusters, roles, out), progress)
@@ -79,7 +108,12 @@ def generate(clusters: Path, roles: Path, out: Path, *, check: bool, as_json: bo
 @click.option("--namespace", help="Where the service runs. Default: NAME.")
 @click.option("--cluster", default="my-cluster", show_default=True, help="The cluster's name in its file.")
 @click.option("--owner", help="The team that answers for the role. Default: team-NAME.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write here; an existing file is kept.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Write here, in a folder that is made if need be; an existing file is kept.",
+)
 def new(name: str, namespace: str | None, cluster: str, owner: str | None, output: Path | None) -> None:
     """Print a role file to start from, with comments.
 
@@ -95,13 +129,14 @@ def new(name: str, namespace: str | None, cluster: str, owner: str | None, outpu
         click.echo(text, nl=False)
         return
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         with output.open("x", encoding="utf-8") as file:
             file.write(text)
-    except FileExistsError:
-        raise click.ClickException(
-            f"{output}: exists already and is kept; give another name with -o"
-        ) from None
     except OSError as error:
+        if output.exists():
+            raise click.ClickException(
+                f"{output}: exists already and is kept; give another name with -o"
+            ) from None
         raise click.ClickException(f"{output}: can't be written: {error.strerror}") from None
     click.echo(f"Wrote {output}. Change what it says, then: podkeys policies generate")
 

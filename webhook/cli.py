@@ -32,4 +32,9 @@ class LazyCommands(click.Group):
 
 @click.group(cls=LazyCommands)
 def group() -> None:
-    """Serve the admission webhook, or try its decision offline."""
+    """Serve the admission webhook, or try its decision offline.
+
+    \b
+    Example:
+      podkeys webhook inject -f pod.yaml --diff --catalog generated/eu-nl-prod-a/catalog --cluster generated/eu-nl-prod-a/cluster.json
+    """  # noqa: D301 - click reads the character

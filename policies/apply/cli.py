@@ -46,7 +46,7 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
                 help="Holds the server token; else BAO_TOKEN, else VAULT_TOKEN. ~/.vault-token is not read.",
             ),
             click.option("--address", default="", metavar="URL", help="Another address than cluster.json's."),
-            click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+            click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output."),
         )
     ):
         command = option(command)
@@ -58,8 +58,14 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
 def plan(*, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - click's own, passed on whole
     """Show what apply would change, without changing anything.
 
-    Exit codes: 0 no changes, 2 changes, 1 refused (a conflict, a permission, a bad tree), 69 no answer from the server.
-    """
+    \b
+    Examples:
+      podkeys policies plan --cluster eu-nl-prod-a
+      podkeys policies plan --cluster eu-nl-prod-a --prune --json
+
+    Exit codes: 0 no changes, 1 refused (a conflict, a permission, a bad tree), 2 changes, 64 usage, 69 no answer
+    from the server.
+    """  # noqa: D301 - \b is click's mark for lines as they stand
     with _planned(**options) as (server, desired, decided):
         lacks = lacking(server.product, desired)
     if as_json:
@@ -79,8 +85,13 @@ def apply(*, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - click's ow
     Policies first, login roles last. A second run changes nothing; after a failure the next one goes on.
     Nothing is deleted without --prune, and never what is not ours.
 
-    Exit codes: 0 done, 1 refused (also in part, by a conflict), 69 no answer from the server.
-    """
+    \b
+    Examples:
+      podkeys policies apply --cluster eu-nl-prod-a
+      podkeys policies apply --cluster eu-nl-prod-a --token-file /run/apply-token
+
+    Exit codes: 0 done, 1 refused (also in part, by a conflict), 64 usage, 69 no answer from the server.
+    """  # noqa: D301 - \b is click's mark for lines as they stand
     with _planned(**options) as (server, desired, decided):
         lacks = lacking(server.product, desired)
         for change in run.execute(decided, server):
@@ -113,8 +124,14 @@ def read_token(file: Path | None, environment: Mapping[str, str]) -> str:
     if file is not None:
         try:
             return file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise TokenError(f"--token-file {file}: can't be read: {error}") from None
+        except OSError as error:
+            raise TokenError(
+                f"--token-file {file}: can't be read: {error.strerror}; expected a file that holds the token alone"
+            ) from None
+        except UnicodeDecodeError:
+            raise TokenError(
+                f"--token-file {file}: got no UTF-8 text, expected a file that holds the token alone"
+            ) from None
     for variable in TOKEN_VARIABLES:
         if token := environment.get(variable, "").strip():
             return token

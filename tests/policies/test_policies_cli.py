@@ -116,8 +116,15 @@ def test_new_keeps_a_file_that_exists(base: Path) -> None:
     path = base / "roles" / "payments.yaml"
     assert "exists already and is kept" in str(call("new", "payments", "-o", path).exception)
     assert path.read_text() == ROLE
-    missing = call("new", "payments", "-o", base / "nowhere" / "x.yaml").exception
-    assert "can't be written: No such file or directory" in str(missing)
+
+
+def test_new_makes_the_folder_that_it_writes_to(tmp_path: Path) -> None:
+    path = tmp_path / "roles" / "team" / "payments.yaml"
+    assert call("new", "payments", "-o", path).exit_code == 0
+    assert path.read_text().startswith("# What this service may have")
+    (tmp_path / "file").touch()
+    wrong = call("new", "payments", "-o", tmp_path / "file" / "x.yaml").exception
+    assert "can't be written: " in str(wrong)
 
 
 @pytest.mark.parametrize(
