@@ -100,7 +100,7 @@ def inject(
     \b
     Examples:
       podkeys webhook inject -f pod.yaml --diff --catalog generated/eu-nl-prod-a/catalog --cluster generated/eu-nl-prod-a/cluster.json
-      helm template . | podkeys webhook inject -f - -n payments --catalog generated/eu-nl-prod-a/catalog \
+      helm template . | podkeys webhook inject -f - -n payments --catalog generated/eu-nl-prod-a/catalog \\
         --cluster generated/eu-nl-prod-a/cluster.json
 
     Exit codes: 0 all would be created, 1 one would be refused or can't be read, 64 usage.
