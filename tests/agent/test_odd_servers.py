@@ -46,7 +46,7 @@ def failure(*replies: Reply, seconds: float = 0.6) -> str:
     with serving(*replies) as odd, pytest.raises(AgentError) as caught:
         get(odd.address, seconds=seconds)
     assert caught.value.name == "unreachable"
-    assert time.monotonic() - start < seconds + 0.5
+    assert time.monotonic() - start < seconds + 3
     return caught.value.line
 
 
@@ -86,7 +86,7 @@ def test_a_wait_past_the_deadline_is_not_begun() -> None:
     start = time.monotonic()
     line = failure(answer(429, headers=("Retry-After: 3600",)), seconds=20)
     assert "asked to wait 3600 s" in line
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "9" * 400, "Wed, 21 Oct 2026 07:28:00 GMT"])

@@ -47,7 +47,7 @@ def test_it_is_refused_with_its_place(case: str) -> None:
     with pytest.raises(ProblemsError) as caught:
         load("f", content)
     assert str(caught.value).find(message) == 0 or f" {message}" in str(caught.value)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize("depth", [50, 900])

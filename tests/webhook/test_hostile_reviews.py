@@ -198,10 +198,10 @@ NEAR = [f"secretz{at:06}" for at in range(60_000)]  # each a little like a name 
     ],
 )
 def test_a_pod_made_to_cost_time_is_refused_briefly_and_soon(annotations: dict[str, str], spec: Json) -> None:
-    """One thread's time is everyone's: processor time, as the machine may be busy."""
+    """One thread's time is everyone's. The bound is loose: it tells linear work from quadratic."""
     body = review(pod({"secrets": "stripe"} | annotations, **spec))
     started = time.process_time()
     response = answered(body)["response"]
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 5
     assert not response["allowed"]
     assert len(response["status"]["message"]) < 8_000

@@ -126,7 +126,7 @@ def test_a_request_has_one_deadline_however_its_bytes_drip(pair: tuple[RequestSo
         started = time.monotonic()
         with pytest.raises(ConnectionResetError, match="longer than it may"):
             _drip(client, server)
-        assert 0.15 < time.monotonic() - started < 1
+        assert 0.15 < time.monotonic() - started < 3
         with pytest.raises(ConnectionResetError):
             server.recv(1)
         assert late == [True], "counted once"

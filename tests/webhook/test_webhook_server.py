@@ -86,7 +86,7 @@ def test_handshakes_that_are_never_finished_hold_no_thread(webhook: Webhook, sen
             peer.sendall(sent)
         started = time.monotonic()
         assert post(connection, review("beside"))[0] == 200
-        assert time.monotonic() - started < 0.4, "it waited for the handshakes"
+        assert time.monotonic() - started < 2, "16 of them on 2 threads, 0.5 s each, would be 4 s"
         for peer in peers:
             assert peer.recv(1) == b"", "the connection was not ended"
 
