@@ -150,10 +150,11 @@ def _undeclared(kind: str, names: Names, role: Role, declared: Mapping[str, Entr
             f"declare some in role file {role.source}, or remove the annotation",
         )
     for name in sorted(set(names.names) - set(declared)):
+        so = "; separate names by commas" if len(name.split()) > 1 else meant(name, declared)
         yield Problem(
             "undeclared",
             f"{PREFIX}{kind}: got {quote(name)}, which role {role.name} does not declare "
-            f"(it declares {listed(declared)}); to add it, change role file {role.source}{meant(name, declared)}",
+            f"(it declares {listed(declared)}); to add it, change role file {role.source}{so}",
         )
 
 

@@ -20,6 +20,7 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MODE = re.compile(r"0?[0-7]{3}")
 _HTTP = re.compile(r"http:([0-9]{1,5})/([A-Za-z0-9._~/%=&?+-]{0,200})")
+_PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}")
 _OWNER_READS = 0o400
 
 
@@ -155,6 +156,8 @@ def template(text: str) -> str:
         raise WrongValueError(
             f"got {size} bytes, expected 1 to {MAX_TEMPLATE_BYTES} bytes of text with {{{{ key }}}} in it"
         )
+    if "{{" in _PLACEHOLDER.sub("", text):  # the agent would refuse it, when the pod is there already
+        raise WrongValueError("got a {{ without its }}, expected {{ key }}, with nothing but a key in it")
     return text
 
 

@@ -95,6 +95,8 @@ def test_everything_that_can_be_asked_is_read() -> None:
         ("key.stripe", "a\nb", "expected the name of one key"),
         ("template.stripe", "", "expected 1 to 32768 bytes"),
         ("template.stripe", "é" * 16385, "got 32770 bytes"),
+        ("template.stripe", "{{ a }} {{ b", "got a {{ without its }}"),
+        ("template.stripe", "{{ {a} }}", "got a {{ without its }}"),
         ("mode.stripe", "0999", "expected an octal mode"),
         ("mode.stripe", "4755", "expected an octal mode"),
         ("mode.stripe", "0", "expected an octal mode"),
