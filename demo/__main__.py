@@ -243,7 +243,7 @@ def run_init(stage: Stage, pod: Pod) -> None:
     files = pod.folder("podkeys")
     stripe = json.loads((files / "secrets" / "stripe").read_text())
     check(stripe == SECRETS["payments/stripe"], "the file secrets/stripe is not what the server holds")
-    stage.screen.line("in /var/run/podkeys, which is memory:")
+    stage.screen.line("in /var/run/podkeys (memory in a pod, a temporary folder here):")
     current = (files / "..data").resolve()
     for path in sorted(path for path in current.rglob("*") if path.is_file()):
         status = path.stat()

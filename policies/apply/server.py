@@ -138,7 +138,7 @@ class Server:
         if status == HTTPStatus.NOT_FOUND:
             return RefusedError(
                 f"{at}: {words}; expected the mounts and the server namespace of cluster.json to exist: "
-                "enable them, or correct the cluster file"
+                "enable them (docs/cluster-file.md says how), or correct the cluster file"
             )
         if status == HTTPStatus.BAD_REQUEST:
             return InvalidError(f"{at}: {words}")
