@@ -154,6 +154,18 @@ class Server:
 
 
 @contextmanager
+def _ca_file(ca_pem: str) -> Iterator[str]:
+    """The path of a file with the CA, as the client takes no other form; "" where the system's roots do."""
+    if not ca_pem:
+        yield ""
+        return
+    with tempfile.NamedTemporaryFile("w", prefix="podkeys-ca-", suffix=".pem") as file:
+        file.write(ca_pem)
+        file.flush()
+        yield file.name
+
+
+@contextmanager
 def connect(
     cluster: Cluster, token: str, address: str = "", *, timeout: tuple[float, float] = TIMEOUT_SECONDS
 ) -> Iterator[Server]:
@@ -162,13 +174,11 @@ def connect(
     _check_address(address)
     if not _TOKEN.fullmatch(token):
         raise TokenError("the token is empty or holds spaces or line breaks; expected what a login printed")
-    with tempfile.NamedTemporaryFile("w", prefix="podkeys-ca-", suffix=".pem") as ca_file:
-        ca_file.write(cluster.ca_pem)
-        ca_file.flush()
+    with _ca_file(cluster.ca_pem) as ca_file:
         client = hvac.Client(
             url=address,
             token=token,
-            verify=ca_file.name if cluster.ca_pem else True,
+            verify=ca_file or True,
             timeout=timeout,
             allow_redirects=False,  # another host would be given the token
             adapter=RawAdapter,
