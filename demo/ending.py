@@ -3,7 +3,9 @@
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+PATIENCE_SECONDS = 4  # the sidecar revokes its token within 2
 
 
 def as_by_ctrl_c() -> None:
@@ -15,9 +17,12 @@ def as_by_ctrl_c() -> None:
 
 @contextmanager
 def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that does not outlive the block."""
+    """A process that does not outlive the block: told to end, which lets it end its own, and killed if it doesn't."""
     with process:
         try:
             yield process
         finally:
-            process.kill()  # does nothing to one that was waited for
+            process.terminate()  # this and kill do nothing to one that was waited for
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE_SECONDS)
+            process.kill()
