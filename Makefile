@@ -10,8 +10,8 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements-dev.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "podkeys needs Python 3.11 or newer; got no $(PYTHON) on PATH. Install it, or: make PYTHON=/path/to/python3"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "podkeys needs Python 3.11 or newer; got $$($(PYTHON) --version). Use: make PYTHON=/path/to/python3.11"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "podkeys needs Python 3.11 or newer; got no $(PYTHON) on PATH. Install it, or: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "podkeys needs Python 3.11 or newer; got $$($(PYTHON) --version). Use: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@echo "Installing the locked tools into .venv (once) ..."
 	@rm -rf .venv
