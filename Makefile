@@ -24,10 +24,7 @@ demo: $(READY) ## from a role file to a running program with its secret, certifi
 	@$(BIN)/python -m demo
 
 test: $(READY) ## all tests, against a real OpenBao
-	@$(BIN)/python -m coverage erase
-	@COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m coverage run -m pytest
-	@$(BIN)/python -m coverage combine --quiet
-	@$(BIN)/python -m coverage report
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --cov --cov-report term:skip-covered
 
 check: $(READY) ## formatting, lint, types, imports between packages
 	$(BIN)/ruff format --check .

@@ -95,13 +95,18 @@ def _summary(plan: Plan, title: str, counts: list[str], nothing: str) -> str:
 def _change_lines(change: Change) -> Iterator[str]:
     head = f"{_SIGNS[change.action]} {change.action} {change.kind} {plain(change.path)}"
     yield click.style(head, fg=_COLOURS[change.action])
+    off = 0
     for field, (wanted, got) in change.fields.items():
         if change.kind == "policy":
             yield from _policy_lines("" if got == ABSENT else got, wanted)
-        elif change.stored is None:
+        elif change.stored is not None:
+            yield f"    ~ {field}: {_value(got)} -> {_value(wanted)}"
+        elif wanted:
             yield f"      {field} = {_value(wanted)}"
         else:
-            yield f"    ~ {field}: {_value(got)} -> {_value(wanted)}"
+            off += 1
+    if off:  # a role names every field, so that no server fills one in; what is off would hide the rest
+        yield f"      {off} more are off, empty or 0 (--json shows them)"
 
 
 def _policy_lines(old: str, new: str) -> Iterator[str]:

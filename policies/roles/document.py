@@ -37,11 +37,18 @@ def load(file: str, content: bytes) -> MappingNode:
     return node
 
 
+_URL_USER = re.compile(r"://[^/\s]*@")
+
+
 def shown(node: Node) -> str:
-    """What stands there, in words: a text with its quotes, another scalar with its type, else the kind of thing."""
+    """What stands there, in words: a text with its quotes, another scalar with its type, else the kind of thing.
+
+    The user and password of a URL are left out: messages end in logs.
+    """
     if not isinstance(node, ScalarNode):
         return "a mapping" if isinstance(node, MappingNode) else "a list"
-    value = node.value if len(node.value) <= 80 else f"{node.value[:77]}..."  # noqa: PLR2004 - one line of a terminal
+    whole = _URL_USER.sub("://(hidden)@", node.value)
+    value = whole if len(whole) <= 80 else f"{whole[:77]}..."  # noqa: PLR2004 - one line of a terminal
     kind, text = node.tag.rpartition(":")[2], repr(value)
     if kind == "str":
         return text

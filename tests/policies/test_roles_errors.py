@@ -97,7 +97,7 @@ def test_a_mistake_in_a_role_is_named_with_its_place(
 CLUSTER_MISTAKES = [
     ("https://vault", "http://vault", "https: http is for a loopback address"),
     ("com:8200", "com:8200/", "without user, path, query or a slash at the end"),
-    ("https://vault", "https://me:secret@vault", "without user, path"),
+    ("https://vault", "https://me:secret@vault", "got 'https://(hidden)@vault.example.com:8200', expected an https URL such as https://vault.example.com:8200, without user, path"),
     ("https://vault.example.com:8200", "vault:8200", "5:20: spec.vault.address: got 'vault:8200', expected an https URL"),
     ("https://vault.example.com:8200", "https://vault.example.com:99999", "expected an https URL"),
     ('8200"}', '8200", namespace: /x}', "spec.vault.namespace: got '/x'"),
