@@ -103,7 +103,7 @@ BAD: dict[str, tuple[Callable[[], Pod], str]] = {
 def test_a_pod_that_the_webhook_did_not_make_is_refused(cluster: Cluster, name: str) -> None:
     build, expected = BAD[name]
     message = cluster.create(build(), cluster.labelled)
-    assert "'pods.podkeys.dev'" in message
+    assert "ValidatingAdmissionPolicy 'pods.podkeys.dev." in message
     assert expected in message
 
 
