@@ -61,7 +61,7 @@ def _config_maps(cluster: str, top: bytes, manifest: bytes, namespaces: Mapping[
         )
     head = (
         f"{MARK} by `podkeys policies generate` for cluster {cluster}\n"
-        "# kubectl apply --server-side -n podkeys -f FILE (client-side apply keeps a copy in an annotation of at most 256 KiB)\n"
+        "# kubectl apply --server-side -n podkeys-system -f FILE (client-side apply keeps a copy in an annotation of at most 256 KiB)\n"
     )
     return head.encode() + b"".join(maps)
 
