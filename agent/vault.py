@@ -132,8 +132,7 @@ class Vault:
         host = self._address.hostname or ""
         port = self._address.port or (443 if self._context else 80)
         connection = http.client.HTTPConnection(host, port)
-        left = max(until - self._clock.monotonic(), 0.001)
-        connection.sock = wire.connected(host, port, seconds=left, context=self._context)
+        connection.sock = wire.connected(host, port, clock=self._clock, until=until, context=self._context)
         return connection
 
     def _read(self, connection: http.client.HTTPConnection) -> Answer:

@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 import ssl
+from contextlib import suppress
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -37,17 +38,38 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def connected(host: str, port: int, *, seconds: float, context: ssl.SSLContext | None) -> socket.socket:
+def connected(
+    host: str, port: int, *, clock: Clock, until: float, context: ssl.SSLContext | None
+) -> socket.socket:
     """A connection whose reads `bound` can end; with TLS, after the handshake. Raises OSError."""
-    raw = socket.create_connection((host, port), timeout=seconds)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    raw = first_connected([(str(address[4][0]), port) for address in found], clock, until)
     try:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raw.settimeout(_left(clock, until))
         if context:
             return context.wrap_socket(raw, server_hostname=host)
         return _PlainSocket(raw.family, raw.type, raw.proto, raw.detach())
     except BaseException:
         raw.close()
         raise
+
+
+def first_connected(addresses: list[tuple[str, int]], clock: Clock, until: float) -> socket.socket:
+    """To the first address that answers. Each gets its share of the time: one that is dead leaves some for the next."""
+    *others, last = addresses
+    for position, address in enumerate(others):
+        with suppress(OSError):
+            share = _left(clock, until) / (len(addresses) - position)
+            return socket.create_connection(address, timeout=share)
+    return socket.create_connection(last, timeout=_left(clock, until))
+
+
+def _left(clock: Clock, until: float) -> float:
+    left = until - clock.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
 
 
 class _Bounded:
@@ -61,10 +83,7 @@ class _Bounded:
         self._shrink()
 
     def _shrink(self) -> None:
-        left = self._until - self._clock.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self.settimeout(left)  # type: ignore[attr-defined] # a socket is mixed in below
+        self.settimeout(_left(self._clock, self._until))  # type: ignore[attr-defined] # a socket is mixed in below
 
 
 def bound(connection: object, clock: Clock, until: float) -> None:

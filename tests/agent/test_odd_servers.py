@@ -5,7 +5,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from agent import config
 from agent.clock import Clock
 from agent.errors import AgentError
 from agent.vault import MAX_ANSWER_BYTES, Answer, Vault
-from agent.wire import checked_address
+from agent.wire import checked_address, first_connected
 from demo import tls
 from tests.agent.servers import Reply, answer, dripping, raw, serving, silent
 
@@ -171,6 +171,23 @@ def test_a_server_that_is_down_is_said_with_its_address() -> None:
         address = odd.address
     with pytest.raises(AgentError, match="can't be reached: Connection refused"):
         get(address, seconds=0.3)
+
+
+def test_an_address_that_is_dead_leaves_time_for_the_next() -> None:
+    """As when one server of three is gone, or a network carries only one of the address families."""
+    with serving(answer(200)) as odd, ExitStack() as stack:
+        port = int(odd.address.rpartition(":")[2])
+        dead = stack.enter_context(socket.create_server(("127.0.0.2", port), backlog=0))
+        for _ in range(3):  # a queue that is full: what comes next gets no answer
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(dead.getsockname())
+        until = time.monotonic() + 1
+        with first_connected([("127.0.0.2", port), ("127.0.0.1", port)], Clock(), until) as connection:
+            assert connection.getpeername() == ("127.0.0.1", port)
+        with pytest.raises(TimeoutError):
+            first_connected([("127.0.0.2", port)] * 3, Clock(), time.monotonic() + 0.3)
+        assert time.monotonic() < until
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
