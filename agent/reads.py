@@ -36,7 +36,14 @@ def read(vault: Vault, name: str, item: Read, login: Login) -> Secret:
             f"{item.path} answered without values, expected those of engine {item.engine}",
             f"correct the engine or the path of {name} in the role file",
         )
-    return Secret(values, _lease(answer) if item.engine == DATABASE else None)
+    lease = _lease(answer) if item.engine == DATABASE else None
+    if item.engine == DATABASE and not lease:  # it would be due for ever, a new account each time
+        raise AgentError(
+            "refused",
+            f"{item.path} answered without a lease, expected credentials that end",
+            f"give {name} a path MOUNT/creds/ROLE in the role file, or list it under secrets",
+        )
+    return Secret(values, lease)
 
 
 def renew_lease(vault: Vault, lease: Lease) -> int | None:
@@ -86,6 +93,6 @@ def _missing(name: str, item: Read, answer: Answer) -> AgentError:
 
 def _lease(answer: Answer) -> Lease | None:
     identity, seconds = answer.body.get("lease_id"), answer.body.get("lease_duration")
-    if not isinstance(identity, str) or not identity or not isinstance(seconds, int):
+    if not isinstance(identity, str) or not identity or not isinstance(seconds, int) or seconds <= 0:
         return None
     return Lease(identity, answer.body.get("renewable") is True, seconds)

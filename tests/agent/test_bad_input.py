@@ -255,3 +255,9 @@ def test_a_clock_some_minutes_off_is_said_and_the_certificate_is_used(
     init.run(world.env(), Clock(wall=lambda: time.time() + 300))
     assert "event=clock server_ahead=-" in capfd.readouterr().err
     assert (world.files / "certs/serving/tls.crt").exists()
+
+
+def test_credentials_without_a_lease(world: World) -> None:
+    """They would be due at every tick, a new account each time."""
+    reads = {**world.settings.reads, "smtp": config.Read("database", f"{world.mounts.kv1}/payments/smtp")}
+    failed(world.with_settings(reads=reads, env=()), "refused", "answered without a lease", "smtp")
