@@ -85,6 +85,14 @@ class State(NamedTuple):
         )
 
 
+def restored(state: State, before: State, tasks: frozenset[str]) -> State:
+    """The same with these tasks' results as they were before."""
+    kept = state.without(tasks)
+    leases = {name: lease for name, lease in before.leases.items() if lease_task(name) in tasks}
+    terms = {task: term for task, term in before.terms.items() if task in tasks}
+    return kept._replace(leases={**kept.leases, **leases}, terms={**kept.terms, **terms})
+
+
 def load(folder: str) -> State | None:
     """The state, or None where there is none that this release wrote."""
     try:

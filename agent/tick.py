@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from agent import files, login, report, state
+from agent import files, login, report, state, wire
 from agent.clock import Clock
 from agent.config import OnChange
 from agent.errors import AgentError
@@ -13,7 +13,7 @@ from agent.layout import leased
 from agent.pod import Pod, pod_from
 from agent.reads import renew_lease
 from agent.schedule import GOOD_SHARE, GRACE_SECONDS, due, expiring, is_usable, wait_seconds, with_failure
-from agent.state import POLL, TOKEN, Retired, State, certificate_task, lease_task
+from agent.state import POLL, TOKEN, Retired, State, certificate_task, lease_task, restored
 from agent.vault import Vault
 from agent.work import Work
 
@@ -41,6 +41,7 @@ class Tick:
         self._work = Work(pod, vault, clock, before)
         self._work.current = files.read_set(pod.config.folders.files)
         self._done: set[str] = set()
+        self._back: State | None = None  # after a move to a new token: the state under the old one
         self._end = clock.monotonic() + ALL_SECONDS
 
     def run(self, *, started: bool) -> float:
@@ -48,11 +49,14 @@ class Tick:
         self._work.save()  # a folder that takes no state is found before a token is got that nobody could revoke
         if started:
             self._attempt(TOKEN, self._look_at_token)
-        self._revoke_retired()
         while tasks := [task for task in self._due() if task not in self._done]:
             self._done.add(tasks[0])  # one at a time: a new token makes other tasks due
             self._attempt(tasks[0], lambda task=tasks[0]: self._do(task))  # type: ignore[misc]
-        self._write()
+        changed = self._write()
+        self._work.save()  # what follows can take seconds, and readers have the new files
+        if changed and self._pod.config.on_change:
+            notify(self._pod.config.on_change, self._clock)
+        self._revoke_retired()  # at the end: after a crash what replaces a token's leases is written first
         self._be_loud()
         say_skew(self._vault)
         self._work.save()
@@ -92,7 +96,7 @@ class Tick:
         except AgentError as error:
             if error.name != "refused" or self._work.fresh or not self._token_is_dead():
                 raise
-            self._work.log_in()
+            self._log_in()
             self._act(task)
 
     def _act(self, task: str) -> None:
@@ -120,7 +124,7 @@ class Tick:
         """After a restart of the sidecar alone: its last life revoked the token, or an administrator did."""
         token = self._work.state.token
         if token is None:
-            self._work.lost_token()
+            self._lose_token()
         elif token.service:
             self._renew_token()
 
@@ -136,41 +140,54 @@ class Tick:
     def _move(self, *, alive: bool) -> None:
         """To a new token, before the old one's last moment: first everything leased anew, then the old one retires.
 
-        If that fails while the old one is alive, the new one is given back and nothing has changed.
+        Until that is written, the new one is on record as one to give back: whoever stops or kills the sidecar
+        meanwhile, and whatever fails, the old token and its leases are still those of the files.
         """
         work, old = self._work, self._work.state
-        if not alive:
-            work.lost_token()
+        if not alive or not old.token:
+            self._lose_token()
+            self._log_in()
+            return  # what was leased is forgotten, so it is due, each by itself
         new = work.log_in()
         report.log("info", "logged-in", accessor=new.accessor or None)
-        work.save()  # on record before it is used: whoever stops the sidecar now can revoke it
-        if not alive or not old.token:
-            return  # what was leased is forgotten, so it is due, each by itself
+        back = old._replace(retired=(*old.retired, Retired(new.value, self._clock.monotonic())))
+        moved, work.state = work.state, back
+        work.save()
+        work.state = moved
         try:
             work.leased_again()
         except AgentError:
             work.forget(leased(self._pod.config))
-            work.state = old._replace(retired=(*old.retired, Retired(new.value, self._clock.monotonic())))
-            self._vault.token = old.token.value
+            work.state, self._vault.token = back, old.token.value
             raise
         retired = Retired(old.token.value, self._clock.monotonic() + GRACE_SECONDS)
         work.state = work.state._replace(retired=(*work.state.retired, retired))
         self._done |= leased(self._pod.config)
+        self._back = back
 
     def _ensure_token(self) -> None:
         token, term = self._work.state.token, self._work.state.terms.get(TOKEN)
         if token and term and is_usable(token, term, self._work.moment()):
             return
         if token and token.service:
-            self._work.lost_token()
-        self._work.log_in()
-        self._work.save()
+            self._lose_token()
+        self._log_in()
+
+    def _log_in(self) -> None:
+        token = self._work.log_in()
+        report.log("info", "logged-in", accessor=token.accessor or None)
+        self._work.save()  # on record before it is used: whoever stops the sidecar now can revoke it
+
+    def _lose_token(self) -> None:
+        """It is dead and what it leased with it: there is no way back to that either."""
+        self._work.lost_token()
+        self._before, self._back = self._before.without(leased(self._pod.config)), None
 
     def _token_is_dead(self) -> bool:
         token = self._work.state.token
         if token and token.service and login.renew(self._vault, token) is not None:
             return False
-        self._work.lost_token()
+        self._lose_token()
         return True
 
     def _revoke_retired(self) -> None:
@@ -191,31 +208,29 @@ class Tick:
         rest = tuple(item for item in self._work.state.retired if item is not old)
         self._work.state = self._work.state._replace(retired=(*rest, *new))
 
-    def _write(self) -> None:
-        """The set is whole or stays as it was; what could not be written is due again after a back-off."""
+    def _write(self) -> bool:
+        """Whether files changed. The set is whole or stays; what could not be written is due after a back-off."""
         missing = self._work.missing()
         if missing:
             report.log("error", "incomplete", missing=",".join(missing))
             self._undo()
-            return
+            return False
         try:
             changed = self._work.write()
         except AgentError as error:
             report.log("error", "failed", task="write", problem=error.line)
             self._undo()
-            return
+            return False
         if changed:
             report.log("info", "files-changed")
-            if self._pod.config.on_change:
-                notify(self._pod.config.on_change)
+        return changed
 
     def _undo(self) -> None:
-        """What was done and not written counts as failed; readers still have what they had."""
-        before, state = self._before, self._work.state
-        undone = self._done - {TOKEN} - state.failed.keys()
-        terms = {task: term for task, term in state.terms.items() if task not in undone}
-        terms |= {task: before.terms[task] for task in undone & before.terms.keys()}
-        self._work.state = state._replace(terms=terms, polled=before.polled)
+        """What was done and not written counts as failed; readers still have what they had, and its token lives."""
+        before, state, back = self._before, self._work.state, self._back
+        undone = frozenset(self._done - state.failed.keys() - (set() if back else {TOKEN}))
+        state = restored(state, before, undone)._replace(polled=before.polled)
+        self._work.state = state._replace(token=back.token, retired=back.retired) if back else state
         for task in sorted(undone):
             self._work.state = with_failure(self._work.state, task, self._pod.plan, self._work.moment())
 
@@ -251,12 +266,15 @@ def stop(environment: Mapping[str, str], clock: Clock) -> None:
     report.log("info", "revoked", tokens=len(held) + len(before.retired))
 
 
-def notify(target: OnChange) -> None:
+def notify(target: OnChange, clock: Clock) -> None:
     """One POST to the app; its failure is said and changes nothing."""
     import http.client  # noqa: PLC0415 - rarely needed
 
-    connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=NOTIFY_SECONDS)
+    connection = http.client.HTTPConnection("127.0.0.1", target.port)
+    until = clock.monotonic() + NOTIFY_SECONDS
     try:
+        connection.sock = wire.connected("127.0.0.1", target.port, clock=clock, until=until, context=None)
+        wire.bound(connection.sock, clock, until)
         connection.request("POST", f"/{target.path.lstrip('/')}", b"", {"Content-Length": "0"})
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:

@@ -1,6 +1,8 @@
 """One connection's work: tokens, reads and certificates gathered first, then written together or not at all."""
 
 import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agent import files, login, reads, render
@@ -33,6 +35,7 @@ class Work:
         self._clock = clock
         self._entries: dict[str, Entry] = {}
         self._values: dict[str, render.Values] = {}
+        self._variables = b""
         self._trusted: dict[str, Trust] = {}
         if state.token:
             vault.token = state.token.value
@@ -83,12 +86,18 @@ class Work:
         self.state = with_success(self.state, certificate_task(folder), got.life, self.moment())
 
     def poll(self) -> None:
-        """Static secrets and trust bundles as they are now."""
-        for name in self.pod.config.reads:
-            if read_task(self.pod.config, name) == POLL:
-                self.read(name)
-        for item in self.pod.config.certificates:
-            self._refresh_ca(item)
+        """Static secrets and trust bundles as they are now. A refused one is raised in the end and holds up no other."""
+        problems: list[AgentError] = []
+        for act in self._polls():
+            try:
+                act()
+            except AgentError as error:
+                if error.name == "unreachable":
+                    raise
+                problems.append(error)
+        if problems:
+            what = "; also: ".join(problem.what for problem in problems)
+            raise AgentError(problems[0].name, what, problems[0].remedy)
         failed = {task: item for task, item in self.state.failed.items() if task != POLL}
         self.state = self.state._replace(polled=self._clock.monotonic(), failed=failed)
 
@@ -97,6 +106,7 @@ class Work:
         self.log_in()
         for name in self.pod.config.reads:
             self.read(name)
+        self._render_variables()
         for item in self.pod.config.certificates:
             self.sign(item)
         self.state = self.state._replace(polled=self._clock.monotonic())
@@ -116,11 +126,10 @@ class Work:
         return [path for paths in self.pod.outputs.values() for path in paths if path not in have]
 
     def write(self) -> bool:
-        """Environment file, then the whole set. Whether files changed. Raises AgentError `volume` or `render`."""
+        """Environment file, then the whole set. Whether files changed. Raises AgentError `volume`."""
         config = self.pod.config
-        if config.env and all(item.source in self._values for item in config.env):
-            content = render.env_bytes(config.env, self._values)
-            files.write_file(config.folders.env, ENV_FILE, content, ENV_MODE)
+        if self._variables:
+            files.write_file(config.folders.env, ENV_FILE, self._variables, ENV_MODE)
         known = {**self.current, **self._entries}
         fileset = {path: known[path] for paths in self.pod.outputs.values() for path in paths}
         changed = (
@@ -156,6 +165,19 @@ class Work:
         """The token is dead, and what it leased with it."""
         self.state = self.state.without(leased(self.pod.config) | {TOKEN})._replace(token=None)
         self.vault.token = ""
+
+    def _polls(self) -> Iterator[Callable[[], None]]:
+        for name in self.pod.config.reads:
+            if read_task(self.pod.config, name) == POLL:
+                yield partial(self.read, name)
+        for item in self.pod.config.certificates:
+            yield partial(self._refresh_ca, item)
+        yield self._render_variables
+
+    def _render_variables(self) -> None:
+        variables = self.pod.config.env
+        if all(item.source in self._values for item in variables):
+            self._variables = render.env_bytes(variables, self._values)
 
     def _refresh_ca(self, item: Certificate) -> None:
         from agent import issue  # noqa: PLC0415 - loads cryptography

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -225,9 +225,108 @@ def test_a_move_to_a_new_token_that_fails_half_way_changes_nothing(world: World)
     assert held(short) == old
     assert alive(short, old)
     assert contents(short) == before
-    given_back = short.state["retired"][0]["value"]
-    ticked(short, later=321)
-    assert not alive(short, given_back)
+    assert short.state["retired"] == []
+    assert len(tokens(short)) == 1
+
+
+def in_the_way(world: World) -> Path:
+    """Something that keeps the set from being written and not from being read."""
+    link = world.files / "secrets"
+    link.unlink()
+    link.write_text("in the way")
+    return link
+
+
+def test_a_move_to_a_new_token_that_is_not_written_changes_nothing(database: World) -> None:
+    """Readers still have the accounts of the old token, so it is the new one that is given back."""
+    start(database)
+    before, old = contents(database), held(database)
+    shorten(database)
+    obstacle = in_the_way(database)
+    ticked(database, later=320)
+    assert (held(database), tokens(database)) == (old, [database.state["token"]["accessor"]])
+    assert contents(database) == before
+    obstacle.unlink()
+    ticked(database, later=720)
+    assert held(database) != old
+    assert "secrets/orders" in changed(before, contents(database))
+
+
+def test_an_account_that_was_not_written_is_got_again_not_renewed(database: World) -> None:
+    before = contents(start(database))
+    database.bao.call("PUT", "sys/leases/revoke", {"lease_id": database.state["leases"]["orders"]["id"]})
+    obstacle = in_the_way(database)
+    ticked(database, later=HALF)
+    obstacle.unlink()
+    ticked(database, later=HALF + 400)
+    assert "secrets/orders" in changed(before, contents(database))
+
+
+class Killed(BaseException):
+    """What no handler of the program sees, as with SIGKILL."""
+
+
+def killed(world: World, met: Callable[[], object], *, later: float) -> None:
+    """A tick that ends at its first look at the clock once `met` is true."""
+
+    def monotonic() -> float:
+        if met():
+            raise Killed
+        return time.monotonic() + later
+
+    made = tick.Tick(pod_from(world.env()), Clock(monotonic=monotonic))
+    with pytest.raises(Killed):
+        made.run(started=False)
+    made._vault.close()  # a killed process closes it by itself
+
+
+def test_a_tick_that_is_killed_in_a_move_leaves_the_old_token_in_place(database: World) -> None:
+    """The new token is on record as one to give back, before anything is asked for with it."""
+    start(database)
+    before, old = contents(database), held(database)
+    shorten(database)
+    killed(database, lambda: database.state["retired"], later=320)
+    assert held(database) == old
+    ticked(database, later=350)
+    assert held(database) != old
+    assert len(tokens(database)) == 2
+    assert "secrets/orders" in changed(before, contents(database))
+
+
+def test_a_tick_that_is_killed_after_its_files_were_written_leaves_accounts_that_live(
+    database: World,
+) -> None:
+    before = contents(start(database))
+    old = held(database)
+    shorten(database)
+    killed(database, lambda: contents(database) != before, later=320)
+    ticked(database, later=350)
+    ticked(database, later=381)
+    assert len(tokens(database)) == 1
+    assert held(database) != old
+    assert _leased(database, database.state["leases"]["orders"]["id"])
+
+
+def test_a_refused_secret_holds_up_neither_the_others_nor_the_trust_bundles(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(start(world))
+    world.bao.call("DELETE", f"{world.mounts.kv1}/payments/smtp")
+    world.put("payments/stripe", {"key": "new"})
+    fields = {"common_name": "next root", "key_type": "ec", "key_bits": 256, "ttl": "87600h"}
+    world.bao.call("POST", f"{world.mounts.serving}/root/rotate/internal", fields)
+    ticked(world, later=340)
+    assert changed(before, contents(world)) == {"secrets/stripe", "certs/serving/ca.crt"}
+    assert world.state["failed"]["poll"]["in_a_row"] == 1
+    assert "there is no such secret" in capfd.readouterr().err
+
+
+def test_a_value_that_no_variable_can_carry_holds_up_no_certificate(world: World) -> None:
+    before = contents(start(world))
+    world.bao.call("POST", f"{world.mounts.kv1}/payments/smtp", {"password": "it's"})
+    ticked(world, later=HALF)
+    assert changed(before, contents(world)) == {"secrets/smtp"} | SERVING | IDENTITY
+    assert Path(world.settings.folders.env, "variables").read_text() == "SMTP_PASSWORD='canary-smtp'\n"
 
 
 def test_a_token_that_an_administrator_revoked_is_replaced_when_something_is_due(world: World) -> None:
