@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from agent.errors import AgentError
@@ -71,9 +71,10 @@ def read_set(folder: str) -> dict[str, Entry]:
 def write_set(folder: str, fileset: Fileset, now: int) -> bool:
     """Make this the set that readers see, whole; `now` in nanoseconds names it. False: it already was.
 
-    One previous set is kept. Raises AgentError `volume`, with the old set in place and nothing half-written.
+    The folder is made if only that is missing. One previous set is kept. Raises AgentError `volume`, with the
+    old set in place and nothing half-written.
     """
-    with _told(folder), _opened(folder) as root:
+    with _told(folder), _made(folder) as root:
         current, wanted = _target(root), {path.split("/")[0] for path in fileset}
         _check_names(root, wanted)
         if read_set(folder) == dict(fileset):
@@ -123,6 +124,14 @@ def _opened(folder: str, parent: int | None = None) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _made(folder: str) -> Iterator[int]:
+    with suppress(FileExistsError):
+        os.mkdir(folder, 0o755)  # noqa: PTH102 - pathlib would cost the agent its start
+    with _opened(folder) as root:
+        yield root
 
 
 @contextmanager

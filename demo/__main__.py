@@ -240,7 +240,7 @@ def run_init(stage: Stage, pod: Pod) -> None:
     check(process.returncode == 0, f"exit code {process.returncode}: {output.decode(errors='replace')}")
     command = " ".join(["python", *pod.command("podkeys-init")[1:]])
     stage.screen.seen(command, f"exit code 0 after {time.monotonic() - start:.2f} s")
-    files = pod.folder("podkeys")
+    files = pod.files
     stripe = json.loads((files / "secrets" / "stripe").read_text())
     check(stripe == SECRETS["payments/stripe"], "the file secrets/stripe is not what the server holds")
     stage.screen.line("in /var/run/podkeys (memory in a pod, a temporary folder here):")
@@ -255,8 +255,8 @@ def run_init(stage: Stage, pod: Pod) -> None:
 def show_certificates(stage: Stage, pod: Pod) -> None:
     stage.screen.step("The certificate and the identity")
     for folder in ("certs/serving", "identity"):
-        podkeys("certs", "verify", str(pod.folder("podkeys") / folder))
-        for line in podkeys("certs", "show", str(pod.folder("podkeys") / folder)).splitlines():
+        podkeys("certs", "verify", str(pod.files / folder))
+        for line in podkeys("certs", "show", str(pod.files / folder)).splitlines():
             stage.screen.line(line)
         stage.screen.seen(f"podkeys certs verify {folder}", "key, names, chain and lifetime match")
 
@@ -290,7 +290,7 @@ def run_sidecar(stage: Stage, pod: Pod) -> None:
     stage.screen.step(
         f"The sidecar renews a certificate that lives {CERTIFICATE_SECONDS} s, before your eyes"
     )
-    chain = pod.folder("podkeys") / "certs" / "serving" / "tls.crt"
+    chain = pod.files / "certs" / "serving" / "tls.crt"
     before = chain.read_bytes()
     start = time.monotonic()
     with ended(pod.start("podkeys-sidecar")) as process:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from webhook import layout
+
 POD_UID = "7d1f0a52-3c39-4c39-8f0b-0d6c1f5b2a10"
 POD_IPS = "10.244.0.17"
 
@@ -36,6 +38,11 @@ class Pod:
 
     def folder(self, volume: str) -> Path:
         return self.root / volume
+
+    @property
+    def files(self) -> Path:
+        """What applications see at /var/run/podkeys."""
+        return self.folder(layout.FILES_VOLUME) / layout.FILES_SUBPATH
 
     def termination_log(self, name: str) -> Path:
         return self.root / f"{name}.termination-log"

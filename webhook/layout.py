@@ -16,12 +16,15 @@ TOKEN_VOLUME = "podkeys-token"  # noqa: S105 - a volume's name
 VOLUMES = (FILES_VOLUME, ENV_VOLUME, STATE_VOLUME, TOKEN_VOLUME)
 
 FILES = "/var/run/podkeys"
+# A memory volume's root is sticky and open to all, where Linux lets nobody follow another user's links
+# (fs.protected_symlinks, on by default): so the set has a folder of its own, and applications mount that.
+FILES_SUBPATH = "files"
 FILES_BY_LINK = "/run/podkeys"  # in most images /var/run is a link to /run
 # Where Kubernetes would mount the API token: as something is there, it doesn't.
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a folder
 TOKEN_FILE = "token"  # noqa: S105 - a file's name
 FOLDERS = Folders(
-    files=FILES,
+    files=f"{FILES}/{FILES_SUBPATH}",
     env="/run/podkeys-env",
     state="/run/podkeys-state",
     termination_log="/dev/termination-log",

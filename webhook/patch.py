@@ -56,7 +56,12 @@ def groups(pod: Pod, users: Users) -> list[Operation]:
 
 def application(path: str, container: Container, variables: Sequence[str]) -> list[Operation]:
     """The mount, and the variables before the container's own, so that its own may refer to them."""
-    mount = {"name": layout.FILES_VOLUME, "mountPath": layout.FILES, "readOnly": True}
+    mount = {
+        "name": layout.FILES_VOLUME,
+        "mountPath": layout.FILES,
+        "subPath": layout.FILES_SUBPATH,
+        "readOnly": True,
+    }
     operations = append(f"{path}/volumeMounts", container.mounts, [mount])
     if variables:
         entries = [_variable(name) for name in variables]

@@ -32,6 +32,16 @@ def test_readers_find_files_under_top_level_links_with_their_modes(tmp_path: Pat
     assert read_set(str(tmp_path)) == ONE
 
 
+def test_the_links_stand_in_a_folder_where_linux_lets_every_user_follow_them(tmp_path: Path) -> None:
+    """With fs.protected_symlinks, the usual setting, nobody may in one that is sticky and open to all."""
+    tmp_path.chmod(0o1777)
+    write_set(str(tmp_path / "files"), ONE, 10**18)
+    folder = (tmp_path / "files").stat()
+    assert folder.st_uid == (tmp_path / "files/..data").lstat().st_uid
+    assert stat.S_IMODE(folder.st_mode) == 0o755
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
+
+
 def test_unchanged_bytes_are_not_swapped(tmp_path: Path) -> None:
     write_set(str(tmp_path), ONE, 10**18)
     before = (tmp_path / "..data").readlink()
@@ -199,5 +209,5 @@ def test_a_read_only_volume_is_said_and_the_old_set_stays(tmp_path: Path) -> Non
 
 def test_a_missing_volume_is_said(tmp_path: Path) -> None:
     with pytest.raises(AgentError) as caught:
-        write_set(str(tmp_path / "nowhere"), ONE, 10**18)
+        write_set(str(tmp_path / "nowhere" / "files"), ONE, 10**18)
     assert "the pod needs the volume that the webhook adds" in caught.value.line
