@@ -95,7 +95,7 @@ class Vault:
                 if answer.status in final or not _is_retried(answer.status):
                     return answer
                 what, retry_after = _said(answer), answer.retry_after
-            wait = retry_after if retry_after is not None else self._back_off(attempt)
+            wait = max(retry_after or 0.0, self._back_off(attempt))
             if self._clock.monotonic() + wait >= self.deadline:
                 raise _gave_up(self._settings.address, what, retry_after)
             self._clock.sleep(wait)

@@ -82,6 +82,13 @@ def test_retry_after_is_honoured_within_the_deadline() -> None:
     assert slept == [7.0]
 
 
+def test_a_retry_after_of_nothing_is_no_leave_to_try_without_end() -> None:
+    with serving(answer(429, headers=("Retry-After: 0",))) as odd:
+        with pytest.raises(AgentError):
+            get(odd.address)
+        assert len(odd.requests) < 10
+
+
 def test_a_wait_past_the_deadline_is_not_begun() -> None:
     start = time.monotonic()
     line = failure(answer(429, headers=("Retry-After: 3600",)), seconds=20)
