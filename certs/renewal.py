@@ -9,7 +9,6 @@ import zlib
 from dataclasses import dataclass
 
 MAX_BACKDATING = 60.0  # our PKI roles' not_before_duration; the most by which a server backdates notBefore
-MAX_SKEW = 60.0
 CHECK_SECONDS = 60.0  # a step of the clock or a suspended machine is noticed within this
 
 _RENEW_AT = 0.5  # of what remained when it was issued
@@ -88,16 +87,6 @@ def backoff_seconds(failures: int, seed: str, life_seconds: float = math.inf) ->
     )
     upper = min(high, low * 2.0 ** min(max(failures, 1), 10))  # 2 ** 10 is past every bound
     return max(low, upper * (0.5 + 0.5 * _fraction(f"{seed}/{failures}")))
-
-
-def skew_seconds(local: float, server: float) -> float:
-    """By how much the local clock runs ahead of the server's `Date` (negative: behind); corrected = local - skew."""
-    return local - server
-
-
-def is_skewed(skew: float) -> bool:
-    """Whether the skew is worth saying: more than 60 s either way."""
-    return abs(skew) > MAX_SKEW
 
 
 def _share(pod_uid: str) -> float:

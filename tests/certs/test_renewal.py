@@ -178,14 +178,6 @@ def test_at_least_four_attempts_fit_between_the_planned_moment_and_the_end(secon
     assert renewal.backoff_seconds(1, seed, seconds) >= min(30, seconds / 40)
 
 
-def test_skew_counts_both_ways_and_is_said_past_a_minute() -> None:
-    assert renewal.skew_seconds(1030.0, 1000.0) == 30
-    assert renewal.skew_seconds(local=1000.0, server=1090.0) == -90
-    assert not renewal.is_skewed(60.0)
-    assert renewal.is_skewed(60.1)
-    assert renewal.is_skewed(-61)
-
-
 def test_the_arithmetic_costs_neither_cryptography_nor_openssl() -> None:
     """The sidecar asks when something is due; that must not load a megabyte of libraries."""
     program = "import sys, certs.renewal; print([m for m in ('cryptography', 'ssl', '_hashlib', 'random') if m in sys.modules])"
