@@ -4,6 +4,7 @@ Settings that look usual but lose admissions are absent on purpose: a limit of r
 SIGHUP. The API server does not repeat a POST after a reset, so no idle connection is closed before its own 90 s.
 """
 
+import errno
 import logging
 import os
 import signal
@@ -34,6 +35,8 @@ from webhook.tls import Contexts, RequestSocket
 
 KEEPALIVE_SECONDS = 120  # the API server drops its idle connections after 90 s; it must be the first
 STOP_SECONDS = 25  # for what is in flight, within the 30 s that a pod has by default
+RETRY_SECONDS = 0.02  # until a connection that could not be accepted is tried again
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 LATER = object()  # a connection that waits for its peer, and needs no thread meanwhile
 IGNORED_SIGNALS = (
     signal.SIGHUP,
@@ -131,6 +134,15 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
     """
 
     app: "Server"
+
+    def accept(self, listener: socket.socket) -> None:
+        """Without room for one more, it waits in the kernel's queue; gunicorn would end, and all that it serves."""
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in EXHAUSTED:
+                raise
+            time.sleep(RETRY_SECONDS)
 
     def enqueue_req(self, conn: gthread.TConn) -> None:
         self.app.service.queue.append(None)

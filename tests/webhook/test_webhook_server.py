@@ -1,6 +1,7 @@
 """The running server: real process, real TLS, peers that behave and peers that don't."""
 
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -414,3 +415,24 @@ def test_sighup_and_its_like_change_nothing(webhook: Webhook) -> None:
         first = connection.sock
         assert post(connection, review("after"))[0] == 200
         assert connection.sock is first
+
+
+def _worker(webhook: Webhook) -> int:
+    children = Path(f"/proc/{webhook.process.pid}/task/{webhook.process.pid}/children")
+    return int(children.read_text())
+
+
+def test_running_out_of_file_descriptors_ends_nothing(tmp_path: Path) -> None:
+    """Connections beyond the limit wait in the kernel's queue; those that are open are served meanwhile."""
+    with serving.serving(tmp_path, "--handshake-timeout", "0.5", "--drain", "0") as webhook:
+        worker = _worker(webhook)
+        with webhook.connect() as connection:
+            assert post(connection, review("before"))[0] == 200
+            most = len(list(Path(f"/proc/{worker}/fd").iterdir())) + 5
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, (most, most))
+            with _peers(20, _raw, webhook):
+                time.sleep(0.2)
+                assert post(connection, review("meanwhile"))[0] == 200
+        with webhook.connect() as connection:
+            assert post(connection, review("after"))[0] == 200
+        assert _worker(webhook) == worker, "the worker was replaced, and what it served was lost"
