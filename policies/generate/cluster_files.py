@@ -10,7 +10,8 @@ from policies.names import MARK
 from policies.roles.types import Cluster
 
 SHARD_BYTES = 600 * 1024  # of JSON in one ConfigMap, whose limit is 1 MiB with everything else
-MAX_SHARDS = 64
+MAX_SHARDS = 64  # as many as the webhook's volume takes
+_LABELS = "{app.kubernetes.io/name: podkeys}"
 
 
 def generate(cluster: Cluster, namespaces: Mapping[str, Mapping[str, catalog.Role]]) -> dict[str, bytes]:
@@ -50,15 +51,21 @@ def _as_catalog(cluster: Cluster) -> catalog.Cluster:
 
 
 def _config_maps(cluster: str, top: bytes, manifest: bytes, namespaces: Mapping[str, bytes]) -> bytes:
-    """`podkeys-cluster`, `podkeys-catalog` with the manifest, and `podkeys-catalog-N`: one projected volume holds all."""
+    """`podkeys-cluster`, `podkeys-catalog` with the manifest, and `podkeys-catalog-N`: one projected volume holds all.
+
+    Those that the catalog doesn't fill are there and empty: `kubectl apply` deletes nothing, and what a larger
+    catalog once left in them would hide the files of this one.
+    """
     maps = [
         _config_map("podkeys-cluster", {"cluster.json": top}),
         _config_map("podkeys-catalog", {catalog.MANIFEST: manifest}),
     ]
-    for number, shard in enumerate(_shards(cluster, namespaces)):
+    shards = _shards(cluster, namespaces)
+    for number, shard in enumerate(shards):
         maps.append(
             _config_map(f"podkeys-catalog-{number}", {f"{name}.json": namespaces[name] for name in shard})
         )
+    maps += [_config_map(f"podkeys-catalog-{number}", {}) for number in range(len(shards), MAX_SHARDS)]
     head = (
         f"{MARK} by `podkeys policies generate` for cluster {cluster}\n"
         "# kubectl apply --server-side -n podkeys-system -f FILE (client-side apply keeps a copy in an annotation of at most 256 KiB)\n"
@@ -88,9 +95,7 @@ def _shards(cluster: str, namespaces: Mapping[str, bytes]) -> list[list[str]]:
 
 def _config_map(name: str, values: Mapping[str, bytes]) -> bytes:
     """JSON as literal blocks: indented, ASCII (the parser lets nothing else in), with a line break at its end."""
-    lines = [
-        f"---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  labels: {{app.kubernetes.io/name: podkeys}}\n"
-    ]
+    lines = [f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, labels: {_LABELS}}}\n"]
     lines.append("data:\n" if values else "data: {}\n")
     for key, content in values.items():
         lines.append(f"  {key}: |\n")
