@@ -1,5 +1,6 @@
 """Reads the folders of cluster and role files: the only part of this room that opens files."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,8 @@ from policies.roles import checks, cluster, role
 from policies.roles.cluster import ClusterDraft
 from policies.roles.document import MAX_BYTES, load
 from policies.roles.types import Cluster, ServiceRole
+
+SUFFIXES = (".yaml", ".yml")
 
 _SOURCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 
@@ -23,7 +26,10 @@ class Clusters:
 
 
 def sources(folder: Path) -> tuple[str, ...]:
-    """The YAML files below `folder`, sorted, relative to it. Raises ProblemsError when there are none."""
+    """The YAML files below `folder`, sorted, relative to it. Raises ProblemsError when there are none.
+
+    A folder below it that can't be looked into is refused too: the roles in it would be taken for removed ones.
+    """
     if not folder.is_dir():
         raise ProblemsError(
             [
@@ -35,17 +41,25 @@ def sources(folder: Path) -> tuple[str, ...]:
                 )
             ]
         )
-    found = sorted(
-        path.relative_to(folder).as_posix()
-        for pattern in ("*.yaml", "*.yml")
-        for path in folder.rglob(pattern)
-        if path.is_file() or path.is_symlink()
-    )
+    found: list[str] = []
+    for here, folders, files in os.walk(folder, onerror=_unreadable):
+        at = Path(here)
+        for name in folders:
+            if (at / name).is_symlink():
+                message = "got a symbolic link, expected the folder itself; put it here in the link's place"
+                raise ProblemsError([Problem(ascii(str(at / name))[1:-1], 0, 0, message)])
+        found += [(at / name).relative_to(folder).as_posix() for name in files if name.endswith(SUFFIXES)]
     if not found:
         raise ProblemsError(
             [Problem(str(folder), 0, 0, "got no *.yaml file in this folder, expected at least one")]
         )
-    return tuple(found)
+    return tuple(sorted(found))
+
+
+def _unreadable(error: OSError) -> None:
+    raise ProblemsError(
+        [Problem(str(error.filename), 0, 0, f"can't be read: {error.strerror}; check its permissions")]
+    )
 
 
 def read_clusters(folder: Path) -> tuple[Clusters, list[Problem]]:

@@ -1,5 +1,6 @@
 """YAML that isn't a plain small document is refused clearly, and in bounded time."""
 
+import os
 import time
 from pathlib import Path
 
@@ -140,3 +141,21 @@ def test_a_link_out_of_the_folder_is_refused_and_what_it_leads_to_not_said(tmp_p
 def test_a_folder_without_files_is_a_problem(tmp_path: Path, *, exists: bool) -> None:
     with pytest.raises(ProblemsError, match=r"no \*\.yaml file" if exists else "no such folder"):
         sources(tmp_path if exists else tmp_path / "nowhere")
+
+
+def test_a_link_to_a_folder_is_refused_not_passed_over(tmp_path: Path) -> None:
+    """Passed over, the roles in it would count as removed, and their generated files would go."""
+    (tmp_path / "roles" / "team").mkdir(parents=True)
+    (tmp_path / "roles" / "a.yaml").write_text(ROLE)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "roles" / "team" / "b").symlink_to("../../elsewhere")
+    with pytest.raises(ProblemsError, match=r"roles/team/b: got a symbolic link, expected the folder itself"):
+        sources(tmp_path / "roles")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_cant_be_looked_into_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(ROLE)
+    (tmp_path / "team").mkdir(mode=0)
+    with pytest.raises(ProblemsError, match=r"team: can't be read: Permission denied; check its permissions"):
+        sources(tmp_path)
