@@ -78,7 +78,7 @@ def read(cert_file: Path, key_file: Path) -> Serving:
     try:
         certificate = x509.load_pem_x509_certificate(cert_file.read_bytes())
         context.load_cert_chain(cert_file, key_file, password=lambda: "")  # never a prompt
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, x509.InvalidVersion) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "no PEM certificate"
         raise TLSError(
             f"{cert_file} and {key_file} can't serve: {reason}; "

@@ -1,3 +1,4 @@
+import base64
 import socket
 import ssl
 import threading
@@ -6,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
@@ -42,7 +44,17 @@ def _encrypted_key(home: Path) -> None:
     (home / "tls.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
 
 
-@pytest.mark.parametrize("damage", [_no_certificate, _no_file, _another_key, _encrypted_key])
+def _no_known_version(home: Path) -> None:
+    """X.509 version 2, which nobody issues: cryptography has an error of its own for it, that is no ValueError."""
+    path = home / "tls.crt"
+    found = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
+    other = base64.encodebytes(found.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01", 1))
+    replace(path, b"-----BEGIN CERTIFICATE-----\n" + other + b"-----END CERTIFICATE-----\n")
+
+
+@pytest.mark.parametrize(
+    "damage", [_no_certificate, _no_file, _another_key, _encrypted_key, _no_known_version]
+)
 def test_files_that_cannot_serve_are_refused_by_name(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     write_certificate(tmp_path)
     damage(tmp_path)
