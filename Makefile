@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench image lock golden clean
+.PHONY: help demo test check bench image e2e lock golden clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements-dev.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "podkeys needs Python 3.11 or newer; got no $(PYTHON) on PATH. Install it, or: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
@@ -43,6 +43,13 @@ image: $(READY) ## one image for webhook and agent
 	@test -n "$(ENGINE)" || { echo "make image needs buildah, podman or docker; got none of them on PATH"; exit 1; }
 	@rm -rf dist && SOURCE_DATE_EPOCH=0 $(BIN)/python -m hatchling build -t wheel
 	$(ENGINE) build $(ENGINE_FLAGS) --build-arg BASE=$(BASE) -f deploy/Containerfile -t $(IMAGE) .
+
+LOAD ?=
+e2e: $(READY) ## on the cluster of KUBECONFIG; LOAD='kind load image-archive' or another command that loads an OCI archive
+	@test -n "$$KUBECONFIG" || { echo "make e2e needs KUBECONFIG, of a cluster to try things in"; exit 1; }
+	@test -n "$(LOAD)" || { echo "make e2e needs LOAD, the command that loads an image archive into the nodes"; exit 1; }
+	@ENGINE="$(ENGINE)" ENGINE_FLAGS="$(ENGINE_FLAGS)" BASE="$(BASE)" tests/e2e/images $(LOAD)
+	@$(BIN)/python -m pytest -p no:cacheprovider tests/e2e
 
 golden: $(READY) ## rewrite the expected files; read the diff
 	@PODKEYS_GOLDEN=rewrite $(BIN)/python -m pytest -q tests -k golden

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def write_pair(folder: Path, *, days: int = 1) -> tuple[Path, Path]:
-    """Self-signed, so the certificate is its own CA. Returns the paths of certificate and key."""
+def write_pair(folder: Path, *, days: int = 1, names: tuple[str, ...] = ()) -> tuple[Path, Path]:
+    """Self-signed, so the certificate is its own CA; `names` besides. Returns the paths of certificate and key."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = dt.datetime.now(dt.UTC)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "podkeys-webhook")])
@@ -23,7 +23,10 @@ def write_pair(folder: Path, *, days: int = 1) -> tuple[Path, Path]:
         .not_valid_before(now - dt.timedelta(minutes=1))
         .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *(x509.DNSName(name) for name in names)]
+            ),
+            critical=False,
         )
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
