@@ -105,7 +105,8 @@ def _unknown(found: Mapping[str, str]) -> Iterator[Problem]:
 def _without_inject(found: Mapping[str, str]) -> Iterator[Problem]:
     value = found.get("inject")
     if value is None:
-        names = ", ".join(f"{PREFIX}{clip(name, 80)}" for name in sorted(found)[:1])
+        first = clip(min(found), 80)
+        names = first if "/" in first else PREFIX + first  # a misspelt prefix is part of the name
         yield Problem(
             "annotation",
             f'{PREFIX}inject: got nothing, but {names} is set; add {PREFIX}inject: "true", or remove {names}',

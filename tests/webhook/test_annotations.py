@@ -147,6 +147,11 @@ def test_asking_without_inject_is_told() -> None:
     assert 'add podkeys.dev/inject: "true", or remove podkeys.dev/secrets' in problem.message
 
 
+def test_a_misspelt_prefix_is_told_by_its_own_name() -> None:
+    told = parse({"Podkeys.dev/inject": "true"})[1]
+    assert "or remove Podkeys.dev/inject" in told[-1].message
+
+
 def test_on_change_none_is_the_default() -> None:
     request, problems = parse({"inject": "true", "secrets": "all", "on-change": "none"})
     assert (request.on_change, problems) == (None, [])
