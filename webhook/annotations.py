@@ -104,6 +104,8 @@ def _unknown(found: Mapping[str, str]) -> Iterator[Problem]:
 
 def _without_inject(found: Mapping[str, str]) -> Iterator[Problem]:
     value = found.get("inject")
+    if value is None and not found:
+        return
     if value is None:
         first = clip(min(found), 80)
         names = first if "/" in first else PREFIX + first  # a misspelt prefix is part of the name
