@@ -1,92 +1,14 @@
 """Pods that real controllers create, on a real kubelet, with secrets, certificates and identity from a real server."""
 
-import hashlib
 import json
 import subprocess
 import urllib.error
-from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import NAMESPACE, SECRETS, Installation
-from tests.e2e.kubectl import apply, get, kubectl, wait_for
-
-Json = dict[str, Any]
-EVERYTHING = {
-    "inject": "true",
-    "secrets": "card, mail",
-    "certificates": "serving",
-    "identity": "true",
-    "env": "MAIL_PASSWORD=mail.password",
-}
-# What the app prints is what a program sees at its first instruction.
-LOOK = """
-import hashlib, json, os, pathlib, time
-base = pathlib.Path("/var/run/podkeys")
-now = (base / "..data").resolve()
-print(json.dumps({
-    "files": sorted(str(p.relative_to(now)) for p in now.rglob("*") if p.is_file()),
-    "card": hashlib.sha256(json.loads((base / "secrets/card").read_bytes())["api_key"].encode()).hexdigest(),
-    "mail": hashlib.sha256(os.environ["MAIL_PASSWORD"].encode()).hexdigest(),
-    "certificate": (base / "certs/serving/tls.crt").read_text(),
-    "svid": (base / "identity/svid.pem").read_text(),
-    "ip": os.environ["IP"],
-}), flush=True)
-"""
-
-
-def template(annotations: dict[str, str], script: str = LOOK, **spec: object) -> Json:
-    container = {
-        "name": "app",
-        "image": "localhost/podkeys:e2e",
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["/opt/podkeys/bin/python", "-c", script],
-        "env": [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    security = {"runAsNonRoot": True, "runAsUser": 1234, "seccompProfile": {"type": "RuntimeDefault"}}
-    return {
-        "metadata": {"annotations": {f"podkeys.dev/{name}": value for name, value in annotations.items()}},
-        "spec": {
-            "serviceAccountName": "shop",
-            "terminationGracePeriodSeconds": 3,
-            "securityContext": security,
-            "containers": [container],
-            **spec,
-        },
-    }
-
-
-def workload(kind: str, name: str, pods: Json) -> Json:
-    labels = {"app": name}
-    pods["metadata"]["labels"] = labels
-    metadata = {"name": name, "namespace": NAMESPACE}
-    version = "batch/v1" if kind in ("Job", "CronJob") else "apps/v1"
-    spec: Json = {"template": pods}
-    if kind in ("Job", "CronJob"):
-        pods["spec"]["restartPolicy"] = "Never"
-    else:
-        spec["selector"] = {"matchLabels": labels}
-    if kind == "CronJob":
-        spec = {"schedule": "* * * * *", "jobTemplate": {"spec": spec}}
-    if kind == "StatefulSet":
-        spec["serviceName"] = name
-    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
-
-
-def seen(name: str) -> Json:
-    """What the app of a workload's pod printed."""
-
-    def first_line() -> str:
-        done = kubectl("-n", NAMESPACE, "logs", "-l", f"app={name}", "-c", "app", "--tail=1", check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    found: Json = json.loads(wait_for(f"the app of {name}", first_line).splitlines()[0])
-    return found
-
-
-def digest(path: str, key: str) -> str:
-    return hashlib.sha256(SECRETS[path][key].encode()).hexdigest()
+from tests.e2e.installation import NAMESPACE, SECRETS, Installation
+from tests.e2e.kubectl import Json, apply, get, kubectl, wait_for
+from tests.e2e.workloads import EVERYTHING, LOOK, digest, refusal, seen, template, workload
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"])
@@ -137,19 +59,6 @@ def test_apps_of_other_users_than_ours_read_the_files(installation: Installation
 
 def run(*words: str) -> str:
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout
-
-
-def refusal(name: str, pods: Json) -> str:
-    """Create a Deployment; the message of its ReplicaSet's FailedCreate event."""
-    apply(workload("Deployment", name, pods))
-
-    def message() -> str:
-        events = get("events", NAMESPACE, "--field-selector", "reason=FailedCreate")["items"]
-        return next((e["message"] for e in events if e["involvedObject"]["name"].startswith(name)), "")
-
-    found: str = wait_for(f"the refusal of {name}", message)
-    kubectl("-n", NAMESPACE, "delete", "deployment", name, "--wait=false")
-    return found
 
 
 @pytest.mark.parametrize(

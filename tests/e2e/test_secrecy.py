@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from tests.e2e.conftest import NAMESPACE, SECRETS, Installation
+from tests.e2e.installation import NAMESPACE, SECRETS, Installation
 from tests.e2e.kubectl import apply, get, kubectl
 
 CANARIES = [value for values in SECRETS.values() for value in values.values()]
