@@ -16,23 +16,30 @@ from webhook import logs
 from webhook.config import LoadedCatalog, OperatorSettings
 from webhook.decide import decide
 from webhook.metrics import Metrics
-from webhook.outcome import Deny, Inject, Outcome, Skip
-from webhook.review import AdmissionRequest, NotAReview, parse, respond
+from webhook.outcome import Deny, Inject, Outcome, Problem, Skip, refuse
+from webhook.review import (
+    AdmissionRequest,
+    NotAReview,
+    parse,
+    parse_workload,
+    respond,
+    respond_to_workload,
+)
 
-PATH = "/mutate"
+PATH = "/mutate"  # for pods
+WORKLOADS_PATH = "/warn"  # for Deployments and their like, whose pods come later
 MAX_BODY = 3 * 1024 * 1024  # bytes; the API server's own limit of a request
 MAX_DISCARDED = 16 * 1024 * 1024  # read from a longer body, so that its sender gets to read the answer
 _CHUNK = 64 * 1024
 
-NO_CATALOG = Deny(
-    "no-catalog",
-    "this webhook has no valid catalog yet, so no pod can be injected; the platform team finds the reason "
-    "in its log (catalog-refused) and deploys the generated catalog; until then the pod is refused",
-)
-INTERNAL = Deny(
-    "internal",
-    "the webhook failed on this pod (a bug), so the pod is refused; "
-    "the platform team finds the place in its log by the request's uid",
+INTERNAL = refuse(
+    [
+        Problem(
+            "internal",
+            "the webhook failed on this pod (a bug), so the pod is refused; "
+            "the platform team finds the place in its log by the request's uid",
+        )
+    ]
 )
 
 
@@ -45,27 +52,30 @@ class Admission:
     metrics: Metrics
     busy: Callable[[], bool]
 
-    def answer(self, body: bytes) -> bytes:
-        """A review's bytes → its answer's; counted and logged. Raises NotAReview."""
+    def mutate(self, body: bytes) -> bytes:
+        """A pod's review, in bytes → its answer's; counted and logged. Raises NotAReview."""
         started = time.perf_counter()
         review = parse(body)
-        outcome = self._outcome(review)
-        try:
-            answer = respond(review.uid, review.api_version, outcome)
-        except Exception as error:  # noqa: BLE001 - the uid is known, so there must be an answer
-            outcome = _bug(review, error)
-            answer = respond(review.uid, review.api_version, outcome)
+        outcome, answer = self._answer(review, respond)
         self._note(review, outcome, time.perf_counter() - started)
         return answer
 
-    def _outcome(self, review: AdmissionRequest) -> Outcome:
-        catalog = self.catalog()
-        if catalog is None:
-            return NO_CATALOG
+    def warn(self, body: bytes) -> bytes:
+        """A workload's review, in bytes → its answer's: allowed whatever happens. Raises NotAReview."""
+        review = parse_workload(body)
+        outcome, answer = self._answer(review, respond_to_workload)
+        self._note_workload(review, outcome)
+        return answer
+
+    def _answer(
+        self, review: AdmissionRequest, to_bytes: Callable[[str, str, Outcome], bytes]
+    ) -> tuple[Outcome, bytes]:
         try:
-            return decide(review, catalog, self.settings)
-        except Exception as error:  # noqa: BLE001 - fail closed, with an answer that says so
-            return _bug(review, error)
+            outcome = decide(review, self.catalog(), self.settings)
+            return outcome, to_bytes(review.uid, review.api_version, outcome)
+        except Exception as error:  # noqa: BLE001 - the uid is known, so there must be an answer: fail closed
+            logs.event(logging.ERROR, "bug", {"uid": review.uid, **logs.place(error)})
+        return INTERNAL, to_bytes(review.uid, review.api_version, INTERNAL)
 
     def _note(self, review: AdmissionRequest, outcome: Outcome, seconds: float) -> None:
         word = _word(outcome)
@@ -83,6 +93,18 @@ class Admission:
             fields["message"] = outcome.message
         logs.event(logging.DEBUG if isinstance(outcome, Skip) else logging.INFO, "admission", fields)
 
+    def _note_workload(self, review: AdmissionRequest, outcome: Outcome) -> None:
+        word = _word(outcome)
+        self.metrics.workload(word, outcome.reason)
+        fields = {
+            "uid": review.uid,
+            "namespace": review.namespace,
+            "resource": review.resource,
+            "pods": word,
+            "reason": outcome.reason,
+        }
+        logs.event(logging.INFO if isinstance(outcome, Deny) else logging.DEBUG, "workload", fields)
+
 
 def _word(outcome: Outcome) -> str:
     if isinstance(outcome, Inject):
@@ -90,35 +112,41 @@ def _word(outcome: Outcome) -> str:
     return "skipped" if isinstance(outcome, Skip) else "denied"
 
 
-def _bug(review: AdmissionRequest, error: Exception) -> Deny:
-    logs.event(logging.ERROR, "bug", {"uid": review.uid, **logs.place(error)})
-    return INTERNAL
-
-
 def create(admission: Admission) -> Flask:
     app = Flask(__name__, static_folder=None)
 
     @app.post(PATH, provide_automatic_options=False)
     def mutate() -> Response:
+        return answered(admission.mutate)
+
+    @app.post(WORKLOADS_PATH, provide_automatic_options=False)
+    def warn() -> Response:
+        return answered(admission.warn)
+
+    def answered(by: Callable[[bytes], bytes]) -> Response:
         if admission.busy():
-            return refuse(503, "too many requests wait; try again in a second", {"Retry-After": "1"})
+            return http_error(503, "too many requests wait; try again in a second", {"Retry-After": "1"})
         body = _body()
         if len(body) > MAX_BODY:
-            return refuse(413, f"got a longer body, expected at most {MAX_BODY} bytes; make the pod smaller")
+            return http_error(
+                413, f"got a longer body, expected at most {MAX_BODY} bytes; make the object smaller"
+            )
         try:
-            answer = admission.answer(body)
+            answer = by(body)
         except NotAReview as error:
-            return refuse(400, str(error))
+            return http_error(400, str(error))
         return Response(answer, mimetype="application/json")
 
     @app.errorhandler(HTTPException)
     def unknown(error: HTTPException) -> Response:
         headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-        return refuse(
-            error.code or 400, f"{error.name}; expected POST {PATH} with an AdmissionReview", headers
+        return http_error(
+            error.code or 400,
+            f"{error.name}; expected POST {PATH} or {WORKLOADS_PATH} with an AdmissionReview",
+            headers,
         )
 
-    def refuse(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    def http_error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
         admission.metrics.refused(status)
         logs.event(logging.WARNING, "refused", {"status": status, "message": message})
         return Response(f"podkeys: {message}\n", status, headers, mimetype="text/plain")

@@ -8,20 +8,34 @@ from webhook import annotations, containers, guards, patch
 from webhook.advice import advise
 from webhook.annotations import PREFIX, InjectionRequest
 from webhook.config import LoadedCatalog, OperatorSettings
-from webhook.outcome import Deny, Inject, Outcome, Problem, Skip, first, refuse
+from webhook.outcome import Inject, Outcome, Problem, Skip, first, refuse
 from webhook.placement import Placement, place
 from webhook.pod import Pod
 from webhook.review import AdmissionRequest
 from webhook.selection import Selection, choose_role, select
 
+NO_CATALOG = Problem(
+    "no-catalog",
+    "this webhook has no valid catalog yet, so no pod can be injected; the platform team finds the reason "
+    "in its log (catalog-refused) and deploys the generated catalog; until then the pod is refused",
+)
 
-def decide(request: AdmissionRequest, catalog: LoadedCatalog, settings: OperatorSettings) -> Outcome:
-    """Only the creation of a pod is decided; whatever else the API server is told to send passes untouched."""
+
+def decide(request: AdmissionRequest, catalog: LoadedCatalog | None, settings: OperatorSettings) -> Outcome:
+    """Only the creation of a pod is decided; whatever else the API server is told to send passes untouched.
+
+    Without a catalog no pod can be told from one that must be injected: it is refused.
+    """
     if request.problem:
-        return Deny("malformed", f"this pod can't be read: {request.problem}")
-    pod = request.pod
-    if pod is None:
+        return refuse([Problem("malformed", f"this pod can't be read: {request.problem}")])
+    if request.pod is None:
         return Skip("not-a-pod-creation")
+    if catalog is None:
+        return refuse([NO_CATALOG])
+    return _decide(request.pod, request.namespace, catalog, settings)
+
+
+def _decide(pod: Pod, namespace: str, catalog: LoadedCatalog, settings: OperatorSettings) -> Outcome:
     found = guards.leftovers(pod, catalog.cluster)
     if found:
         return guards.refuse_leftovers(found)
@@ -30,7 +44,7 @@ def decide(request: AdmissionRequest, catalog: LoadedCatalog, settings: Operator
         return Skip("not-annotated")
     if asked.get("inject") == "false":
         return Skip("opted-out")
-    return _answer(pod, request.namespace, asked, catalog=catalog, settings=settings)
+    return _answer(pod, namespace, asked, catalog=catalog, settings=settings)
 
 
 def _answer(
@@ -87,7 +101,7 @@ def _inject(  # the plan is complete: from here on only its size can refuse
         containers.agent_config(selection, cluster, settings, wanted.on_change, sidecar=sidecar)
     )
     if len(config) > agent.MAX_BYTES:
-        return _too_big(len(config))
+        return refuse([_too_big(len(config))])
     users = containers.users(pod, cluster, settings)
     ours = containers.Agent(pod, settings, config, users, env=bool(selection.env))
     restart = pod.restart_policy == "Never" and cluster.min_kubelet >= containers.RESTART_RULES_SINCE
@@ -120,8 +134,8 @@ def _status(selection: Selection, settings: OperatorSettings, digest: str) -> st
     return json.dumps(status, separators=(",", ":"))
 
 
-def _too_big(size: int) -> Deny:
-    return Deny(
+def _too_big(size: int) -> Problem:
+    return Problem(
         "too-big",
         f"the agent's settings: got {size} bytes, expected at most {agent.MAX_BYTES}; name fewer entries in "
         f"{PREFIX}secrets and {PREFIX}certificates, or shorten {PREFIX}template.<name>",

@@ -8,7 +8,7 @@ from policies.catalog import Cluster
 from webhook.annotations import PREFIX, STATUS
 from webhook.config import OperatorSettings
 from webhook.layout import CONTAINERS, FILES, FILES_BY_LINK, VOLUMES
-from webhook.outcome import MAX_REPORTED, Deny, Problem
+from webhook.outcome import MAX_REPORTED, Deny, Problem, refuse
 from webhook.placement import Placement
 from webhook.pod import Container, Pod
 from webhook.selection import Selection
@@ -161,8 +161,8 @@ def unsuitable(pod: Pod, selection: Selection, placement: Placement) -> Iterator
 def refuse_leftovers(found: list[str]) -> Deny:
     shown = found[:MAX_REPORTED]
     more = ["and more"] if len(found) > MAX_REPORTED else []
-    return Deny(
-        "leftovers",
+    message = (
         "this pod already has what Podkeys adds itself, as a copy of an injected pod does; remove "
-        f"{'; '.join([*shown, *more])}",
+        f"{'; '.join([*shown, *more])}"
     )
+    return refuse([Problem("leftovers", message)])

@@ -12,17 +12,8 @@ import yaml
 
 from webhook.annotations import PREFIX
 from webhook.wording import clip
+from webhook.workloads import TEMPLATES, at, created, template
 
-# Where each workload keeps its pod template
-TEMPLATES = {
-    "CronJob": ("spec", "jobTemplate", "spec", "template"),
-    "DaemonSet": ("spec", "template"),
-    "Deployment": ("spec", "template"),
-    "Job": ("spec", "template"),
-    "ReplicaSet": ("spec", "template"),
-    "ReplicationController": ("spec", "template"),
-    "StatefulSet": ("spec", "template"),
-}
 DEFAULT_NAMESPACE = "default"
 MAX_SIZE = 8 * 1024 * 1024  # of one document with its aliases written out; Kubernetes takes less
 MAX_NAME = 253  # Kubernetes refuses longer ones; here any text may stand
@@ -123,8 +114,8 @@ def _pods(document: object, namespace: str | None) -> Iterator[Manifest]:
         return
     if kind != "Pod" and kind not in TEMPLATES:
         return
-    name = _at(document, "metadata", "name") or _at(document, "metadata", "generateName") or "?"
-    where = namespace or _at(document, "metadata", "namespace") or DEFAULT_NAMESPACE
+    name = at(document, "metadata", "name") or at(document, "metadata", "generateName") or "?"
+    where = namespace or at(document, "metadata", "namespace") or DEFAULT_NAMESPACE
     pod = document if kind == "Pod" else _created(document, str(name))
     notes = (*_misplaced(document), *(() if namespace else _homeless(document, pod)))
     yield Manifest(f"{kind}/{clip(str(name), MAX_NAME)}", str(where), pod, notes)
@@ -139,12 +130,12 @@ def _misplaced(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _homeless(document: Mapping[str, Any], pod: Mapping[str, Any]) -> Iterator[str]:
-    if _our_annotations(pod) and not _at(document, "metadata", "namespace"):
+    if _our_annotations(pod) and not at(document, "metadata", "namespace"):
         yield f"no namespace in the manifest, so {DEFAULT_NAMESPACE}; give the one it is for with -n"
 
 
 def _our_annotations(item: Mapping[str, Any]) -> list[str]:
-    annotations = _at(item, "metadata", "annotations")
+    annotations = at(item, "metadata", "annotations")
     return (
         [name for name in annotations if str(name).startswith(PREFIX)]
         if isinstance(annotations, dict)
@@ -153,24 +144,10 @@ def _our_annotations(item: Mapping[str, Any]) -> list[str]:
 
 
 def _created(workload: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The pod as the workload's controller would send it: from the template, with a generated name."""
-    kind = workload["kind"]
-    template = _at(workload, *TEMPLATES[kind])
-    if not isinstance(template, dict):
+    found = template(workload)
+    if found is None:
+        kind = workload["kind"]
         raise ManifestError(
             f"{kind}/{name}: got nothing at {'.'.join(TEMPLATES[kind])}, expected a pod template"
         )
-    metadata = template.get("metadata")
-    given = metadata if isinstance(metadata, dict) else {}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        **template,
-        "metadata": {"generateName": f"{name}-", **given},
-    }
-
-
-def _at(item: object, *path: str) -> Any:  # noqa: ANN401 - whatever the manifest holds
-    for key in path:
-        item = item.get(key) if isinstance(item, dict) else None
-    return item
+    return created(found, name)

@@ -55,6 +55,12 @@ class Metrics:
             ("outcome", "reason"),
             registry=self.registry,
         )
+        self._workloads = Counter(
+            "podkeys_workload_reviews",
+            "Workloads looked at, by what their pods have to expect (injected, skipped, denied) and reason code.",
+            ("pods", "reason"),
+            registry=self.registry,
+        )
         self._duration = Histogram(
             "podkeys_admission_duration_seconds",
             "From a review's last byte to its finished answer: the decision alone, without TLS and HTTP.",
@@ -76,6 +82,9 @@ class Metrics:
     def admission(self, outcome: str, reason: str, seconds: float) -> None:
         self._admissions.labels(outcome, reason).inc()
         self._duration.observe(seconds)
+
+    def workload(self, pods: str, reason: str) -> None:
+        self._workloads.labels(pods, reason).inc()
 
     def refused(self, status: int) -> None:
         self._refused.labels(str(status)).inc()

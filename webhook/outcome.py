@@ -57,17 +57,29 @@ class Skip:
     reason: Reason
 
 
+MAX_REPORTED = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Deny:
-    """Refused. `message` says what to change."""
+    """Refused. `problems`, at least one, say what to change."""
 
     reason: Reason
-    message: str
+    problems: tuple[str, ...]
+
+    @property
+    def message(self) -> str:
+        """The first problems as one text, a line each."""
+        if len(self.problems) == 1:
+            return self.problems[0]
+        shown = self.problems[:MAX_REPORTED]
+        head = f"{len(self.problems)} problems:"
+        if len(shown) < len(self.problems):
+            head = f"more than {MAX_REPORTED} problems, the first of them:"
+        return "\n".join([head, *(f"{number}. {problem}" for number, problem in enumerate(shown, 1))])
 
 
 Outcome = Inject | Skip | Deny
-
-MAX_REPORTED = 20
 
 
 def first(problems: Iterable[Problem]) -> list[Problem]:
@@ -76,12 +88,5 @@ def first(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def refuse(problems: Sequence[Problem]) -> Deny:
-    """The first problems in one refusal, under the first one's reason; at least one is given."""
-    if len(problems) == 1:
-        return Deny(problems[0].reason, problems[0].message)
-    shown = problems[:MAX_REPORTED]
-    head = f"{len(problems)} problems:"
-    if len(shown) < len(problems):
-        head = f"more than {MAX_REPORTED} problems, the first of them:"
-    lines = [f"{number}. {problem.message}" for number, problem in enumerate(shown, 1)]
-    return Deny(problems[0].reason, "\n".join([head, *lines]))
+    """All problems in one refusal, under the first one's reason; at least one is given."""
+    return Deny(problems[0].reason, tuple(problem.message for problem in problems))

@@ -5,20 +5,22 @@ which is refused. Without a uid there is nothing to answer.
 """
 
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
+from webhook.annotations import ours
+from webhook.forecast import advice, forecast
 from webhook.outcome import Deny, Inject, Outcome
 from webhook.pod import MalformedError, Pod
 from webhook.pod import parse as parse_pod
-from webhook.wording import clip, describe
+from webhook.wording import describe
+from webhook.workloads import at, created, template
 
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
-MAX_WARNING = 120  # longer ones are cut by clients
 _MAX_VERSION = 64
 
 _STATUS = {
@@ -51,6 +53,15 @@ class AdmissionRequest:
 
 def parse(body: bytes) -> AdmissionRequest:
     """The request's body → what is asked. Raises NotAReview when there is no uid to answer to."""
+    return _parse(body, _pod_review)
+
+
+def parse_workload(body: bytes) -> AdmissionRequest:
+    """As `parse`, for a workload: `pod` is the one it would create, if that asks for something and is new."""
+    return _parse(body, _workload_review)
+
+
+def _parse(body: bytes, read: Callable[[str, Mapping[str, Any]], AdmissionRequest]) -> AdmissionRequest:
     try:
         top = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -68,25 +79,58 @@ def parse(body: bytes) -> AdmissionRequest:
             uid, echoed, problem=f"apiVersion: got {describe(version)}, expected {API_VERSION}"
         )
     try:
-        return _request(uid, request)
+        return read(uid, request)
     except MalformedError as error:
         return AdmissionRequest(uid, API_VERSION, problem=str(error))
 
 
-def _request(uid: str, request: Mapping[str, Any]) -> AdmissionRequest:
-    operation = _text(request, "operation")
-    resource = _resource(request)
-    namespace = _text(request, "namespace", optional=True)
-    if (operation, resource) != ("CREATE", "pods"):
-        return AdmissionRequest(uid, API_VERSION, operation, resource, namespace)
-    if not namespace:
+def _pod_review(uid: str, request: Mapping[str, Any]) -> AdmissionRequest:
+    review = _without_pod(uid, request)
+    if (review.operation, review.resource) != ("CREATE", "pods"):
+        return review
+    if not review.namespace:
         raise MalformedError("request.namespace: got nothing, expected the pod's namespace")
     found = request.get("object")
     if not isinstance(found, dict):
         raise MalformedError(f"request.object: got {describe(found)}, expected a Pod")
     if (found.get("apiVersion", "v1"), found.get("kind", "Pod")) != ("v1", "Pod"):
         raise MalformedError("request.object: got another kind, expected a Pod of version v1")
-    return AdmissionRequest(uid, API_VERSION, operation, resource, namespace, parse_pod(found))
+    return replace(review, pod=parse_pod(found))
+
+
+def _workload_review(uid: str, request: Mapping[str, Any]) -> AdmissionRequest:
+    """An update that leaves the template as it is creates no new pods: nothing is read of it."""
+    review = _without_pod(uid, request)
+    workload, before = (
+        item if isinstance(item, dict) else {} for item in (request.get("object"), request.get("oldObject"))
+    )
+    found = template(workload)
+    if found is None or not _asks(found) or _equal(found, template(before)):
+        return review
+    name = at(workload, "metadata", "name") or at(workload, "metadata", "generateName")
+    return replace(review, pod=parse_pod(created(found, name)))
+
+
+def _asks(pod_template: Mapping[str, Any]) -> bool:
+    annotations = at(pod_template, "metadata", "annotations")
+    return isinstance(annotations, dict) and bool(ours(annotations))
+
+
+def _equal(one: object, other: object) -> bool:
+    try:
+        return one == other
+    except RecursionError:  # deeper than any template, and not the API server's
+        return False
+
+
+def _without_pod(uid: str, request: Mapping[str, Any]) -> AdmissionRequest:
+    return AdmissionRequest(
+        uid,
+        API_VERSION,
+        _text(request, "operation"),
+        _resource(request),
+        _text(request, "namespace", optional=True),
+    )
 
 
 def _resource(request: Mapping[str, Any]) -> str:
@@ -111,9 +155,27 @@ def _text(item: Mapping[str, Any], key: str, *, optional: bool = False) -> str:
 
 
 def respond(request_uid: str, api_version: str, outcome: Outcome) -> bytes:
-    """The AdmissionReview that answers; the only place where uid and apiVersion are written."""
-    response = {"uid": request_uid, **_answer(outcome)}
-    return orjson.dumps({"apiVersion": api_version, "kind": KIND, "response": response})
+    """The AdmissionReview that answers about a pod."""
+    return _review(request_uid, api_version, _answer(outcome))
+
+
+def respond_to_workload(request_uid: str, api_version: str, outcome: Outcome) -> bytes:
+    """The AdmissionReview that answers about a workload: always allowed, with what its pods have to expect."""
+    return _review(request_uid, api_version, _forecast(outcome))
+
+
+def _review(request_uid: str, api_version: str, answer: Mapping[str, Any]) -> bytes:
+    """The only place where uid and apiVersion are written."""
+    return orjson.dumps({"apiVersion": api_version, "kind": KIND, "response": {"uid": request_uid, **answer}})
+
+
+def _forecast(outcome: Outcome) -> dict[str, Any]:
+    found = forecast(outcome)
+    answer = {
+        "allowed": True,
+        "auditAnnotations": {"outcome": "warned" if found else "passed", "reason": outcome.reason},
+    }
+    return answer | ({"warnings": found} if found else {})
 
 
 def _answer(outcome: Outcome) -> dict[str, Any]:
@@ -133,5 +195,5 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
         "auditAnnotations": {"outcome": "injected", "reason": outcome.reason, "role": outcome.role},
     }
     if outcome.warnings:
-        answer["warnings"] = [clip(warning, MAX_WARNING) for warning in outcome.warnings]
+        answer["warnings"] = advice(outcome)
     return answer

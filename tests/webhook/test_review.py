@@ -108,7 +108,7 @@ def test_an_injection_is_answered_with_a_base64_json_patch() -> None:
     ],
 )
 def test_a_refusal_carries_its_message_and_a_status(reason: str, code: int, word: str) -> None:
-    outcome = Deny(reason, "why")  # type: ignore[arg-type]
+    outcome = Deny(reason, ("why",))  # type: ignore[arg-type]
     response = orjson.loads(respond("u", "admission.k8s.io/v1", outcome))["response"]
     assert response == {
         "uid": "u",
