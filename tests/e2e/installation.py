@@ -32,6 +32,8 @@ PODKEYS = Path(sys.executable).with_name("podkeys")
 NAMESPACE = "shop"
 WEBHOOK = "podkeys-system"
 CLUSTER = "e2e"
+DEADLINE_SECONDS = 15
+FLAGS = {"poll-interval": 5, "drain": 1, "deadline": DEADLINE_SECONDS}
 SECRETS = {
     path: {key: f"canary-{secrets.token_hex(12)}"}
     for path, key in (("shop/card", "api_key"), ("shop/mail", "password"), ("other/ledger", "key"))
@@ -88,7 +90,7 @@ def helm(*words: str) -> str:
 
 def upgrade(*values: str) -> None:
     """Install the chart or upgrade it, with the tests' values and `NAME=VALUE` of the caller."""
-    usual = ("image=localhost/podkeys:e2e", "flags.poll-interval=5", "flags.drain=1")
+    usual = ("image=localhost/podkeys:e2e", *(f"flags.{name}={value}" for name, value in FLAGS.items()))
     given = [word for value in (*usual, *values) for word in ("--set", value)]
     helm("upgrade", "--install", "podkeys", str(CHART), *given, "--wait", "--timeout", "3m")
     time.sleep(2)  # the API server reads new webhook configurations within a second or so
