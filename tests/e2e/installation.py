@@ -34,9 +34,22 @@ WEBHOOK = "podkeys-system"
 CLUSTER = "e2e"
 DEADLINE_SECONDS = 15
 FLAGS = {"poll-interval": 5, "drain": 1, "deadline": DEADLINE_SECONDS}
+_INJECTED = {"podkeys.dev/injection": "enabled"}
+_RESTRICTED = {**_INJECTED, "pod-security.kubernetes.io/enforce": "restricted"}
+# labels and service accounts
+NAMESPACES: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
+    WEBHOOK: ({}, ()),
+    NAMESPACE: (_RESTRICTED, ("shop", "stranger", "front", "back", "orders", "leaver")),
+    "loose": (_INJECTED, ("shapes",)),
+    "bounded": (_RESTRICTED, ("shapes",)),
+    "tight": (_RESTRICTED, ("shapes",)),
+    "books": (_RESTRICTED, ("books",)),
+    "without-role": (_RESTRICTED, ()),
+    "unlabelled": ({}, ()),
+}
 SECRETS = {
     path: {key: f"canary-{secrets.token_hex(12)}"}
-    for path, key in (("shop/card", "api_key"), ("shop/mail", "password"), ("other/ledger", "key"))
+    for path, key in (("shop/card", "api_key"), ("shop/mail", "password"), ("books/ledger", "key"))
 }
 
 
@@ -123,7 +136,7 @@ def installed(folder: Path) -> Iterator[Installation]:
 def _remove_earlier() -> None:
     """What an earlier run left: its server had another CA, which pods would be told until the catalog arrives."""
     helm("uninstall", "podkeys", "--ignore-not-found", "--wait")
-    kubectl("delete", "namespace", NAMESPACE, "vault", WEBHOOK, "--ignore-not-found", "--timeout=120s")
+    kubectl("delete", "namespace", "vault", *NAMESPACES, "--ignore-not-found", "--timeout=120s")
 
 
 def _start_server(folder: Path) -> str:
@@ -211,10 +224,13 @@ def _write_cluster_file(found: Installation) -> None:
 
 
 def _create_namespaces() -> None:
-    restricted = {"pod-security.kubernetes.io/enforce": "restricted", "podkeys.dev/injection": "enabled"}
-    account = {"apiVersion": "v1", "kind": "ServiceAccount"}
-    apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": WEBHOOK}},
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": restricted}},
-        *({**account, "metadata": {"name": name, "namespace": NAMESPACE}} for name in ("shop", "stranger")),
-    )
+    namespaces = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+        for name, (labels, _) in NAMESPACES.items()
+    ]
+    accounts = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account, "namespace": name}}
+        for name, (_, names) in NAMESPACES.items()
+        for account in names
+    ]
+    apply(*namespaces, *accounts)
