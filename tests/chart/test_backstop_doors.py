@@ -103,20 +103,13 @@ def warnings(cluster: Cluster, manifest: Pod, namespace: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"])
-def test_whoever_applies_a_workload_is_warned_that_its_pods_will_be_refused(
+def test_whoever_applies_a_workload_is_warned_of_what_the_webhook_is_not_asked_about(
     cluster: Cluster, kind: str
 ) -> None:
     ours = {"podkeys.dev/inject": "true"}
     template = annotated(podkeys_dev__inject="true")()
     assert "is not labelled" in warnings(cluster, workload(kind, template, {}), cluster.plain)
     assert warnings(cluster, workload(kind, template, {}), cluster.labelled) == ""
-    shared = annotated(podkeys_dev__inject="true")()
-    shared["spec"]["shareProcessNamespace"] = True
-    assert "they have shareProcessNamespace" in warnings(
-        cluster, workload(kind, shared, {}), cluster.labelled
-    )
-    capital = annotated(podkeys_dev__inject="True")()
-    assert "in lower case" in warnings(cluster, workload(kind, capital, {}), cluster.labelled)
     misplaced = warnings(cluster, workload(kind, bare(), ours), cluster.labelled)
     assert "belong in the pod template" in misplaced
     assert warnings(cluster, workload(kind, bare(), {}), cluster.plain) == ""

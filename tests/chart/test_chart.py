@@ -13,12 +13,13 @@ import yaml
 from tests.chart.charts import CHART, Manifest, helm, manifests, masked, render
 from tests.webhook.admissions import container, injected, pod
 from webhook import layout
-from webhook.metrics import Metrics
 from webhook.serve import serve
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
 EVERYTHING = f"--values={HERE / 'everything.yaml'}"
+OPENSHIFT = f"--values={CHART / 'values-openshift.yaml'}"
+VAULT = f"--values={HERE / 'vault.yaml'}"
 # what the chart decides itself, so that no value may
 DECIDED = {
     *("listen", "metrics-listen", "tls-cert", "tls-key", "catalog", "cluster"),
@@ -47,10 +48,13 @@ def arguments_of(found: dict[tuple[str, str], Manifest]) -> list[str]:
 
 def test_helm_finds_nothing_to_complain_about() -> None:
     assert helm("lint", "--strict", str(CHART)).returncode == 0
-    assert helm("lint", "--strict", str(CHART), EVERYTHING).returncode == 0
+    for values in (EVERYTHING, VAULT, OPENSHIFT):
+        assert helm("lint", "--strict", str(CHART), values).returncode == 0
 
 
-@pytest.mark.parametrize(("name", "values"), [("default", ()), ("everything", (EVERYTHING,))])
+@pytest.mark.parametrize(
+    ("name", "values"), [("default", ()), ("everything", (EVERYTHING,)), ("vault", (VAULT,))]
+)
 def test_the_chart_renders_to_its_golden_file(name: str, values: tuple[str, ...]) -> None:
     image = yaml.safe_load((HERE / "everything.yaml").read_text())["image"]
     rendered = masked(render(*values, image=image))
@@ -74,6 +78,7 @@ def test_without_an_image_it_says_what_to_give() -> None:
         "flags.image=other",
         "flags.deadline=soon",
         "certificate.from=vault",
+        "certificate.from=letters",
         "backstop.repositories={mirror.example.com/podkeys:1}",
         "networkPolicy.enabled=true",
         "monitoring.serviceMonitor.enable=true",
@@ -91,12 +96,14 @@ def test_each_flag_of_serve_is_set_by_the_chart_or_is_a_value() -> None:
     assert set(values) == set(flags_of_serve()) - DECIDED
 
 
-@pytest.mark.parametrize("values", [(), (EVERYTHING,)])
+@pytest.mark.parametrize("values", [(), (EVERYTHING,), (VAULT,)])
 def test_serve_takes_the_arguments_of_the_deployment(values: tuple[str, ...], tmp_path: Path) -> None:
     command, name, *arguments = arguments_of(manifests(*values))
     assert (command, name) == ("webhook", "serve")
-    for file in ("tls.crt", "tls.key"):
-        (tmp_path / file).touch()
+    for option in ("--tls-cert=", "--tls-key="):
+        (path,) = (argument.removeprefix(f"{option}/tls/") for argument in arguments if option in argument)
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
     here = [argument.replace("=/tls/", f"={tmp_path}/") for argument in arguments]
     found = serve.make_context("serve", here).params
     assert str(found["catalog"]) == "/catalog"
@@ -174,14 +181,17 @@ def test_the_webhook_has_no_permission_and_no_token() -> None:
 def test_whatever_refuses_leaves_the_systems_and_its_own_namespace_alone() -> None:
     """Else neither the cluster nor Podkeys could heal itself."""
     found = manifests()
-    webhook = found["MutatingWebhookConfiguration", "podkeys"]["webhooks"][0]
-    selectors = [webhook["namespaceSelector"]]
+    selectors = [
+        item["webhooks"][0]["namespaceSelector"]
+        for (kind, _), item in found.items()
+        if kind.endswith("WebhookConfiguration")
+    ]
     selectors += [
         item["spec"]["matchResources"]["namespaceSelector"]
         for (kind, _), item in found.items()
         if kind == "ValidatingAdmissionPolicyBinding"
     ]
-    assert len(selectors) == 5
+    assert len(selectors) == 6
     for selector in selectors:
         assert selector["matchExpressions"] == [
             {
@@ -192,9 +202,7 @@ def test_whatever_refuses_leaves_the_systems_and_its_own_namespace_alone() -> No
         ]
 
 
-def test_the_alerts_ask_for_metrics_that_exist() -> None:
-    rules = manifests(EVERYTHING)["PrometheusRule", "podkeys-webhook"]["spec"]["groups"][0]["rules"]
-    named = {name for rule in rules for name in re.findall(r"\bpodkeys_\w+", rule["expr"])}
-    source = Path(str(Metrics.__init__.__code__.co_filename)).read_text()
-    for name in named:
-        assert f'"{name.removesuffix("_total")}"' in source
+def test_on_openshift_no_user_and_no_group_is_set() -> None:
+    """The security context constraint restricted-v2 chooses both, and refuses pods that choose themselves."""
+    rendered = render(OPENSHIFT)
+    assert not re.findall(r"runAsUser|runAsGroup|fsGroup|supplementalGroups", rendered)

@@ -14,7 +14,7 @@ from certs.chain import chain_problems
 from certs.pem import certificates, private_key
 from certs.verify import pair_matches
 from tests.chart import clusters
-from tests.chart.charts import CHART, Manifest, helm
+from tests.chart.charts import CHART, Manifest, helm, render
 from tests.chart.clusters import Cluster
 
 
@@ -106,3 +106,13 @@ def test_the_certificate_is_for_the_service_alone_and_has_an_elliptic_key(cluste
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == [f"podkeys-webhook.{cluster.labelled}.svc"]
     assert isinstance(key, ec.EllipticCurvePrivateKey)
+
+
+def test_an_api_server_takes_both_registrations(cluster: Cluster) -> None:
+    """It compiles their conditions, reads their bundles, and refuses what it can't use."""
+    rendered = render("--show-only=templates/registration.yaml")
+    registrations = [
+        item for item in yaml.safe_load_all(rendered) if item["kind"].endswith("WebhookConfiguration")
+    ]
+    assert len(registrations) == 2
+    cluster.must("create", "--dry-run=server", "--filename=-", given=yaml.safe_dump_all(registrations))
