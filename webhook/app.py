@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import HTTPException
 
 from webhook import logs
 from webhook.config import LoadedCatalog, OperatorSettings
 from webhook.decide import decide
+from webhook.incoming import MAX_BODY
 from webhook.metrics import Metrics
 from webhook.outcome import Deny, Inject, Outcome, Problem, Skip, refuse
 from webhook.review import (
@@ -28,9 +29,6 @@ from webhook.review import (
 
 PATH = "/mutate"  # for pods
 WORKLOADS_PATH = "/warn"  # for Deployments and their like, whose pods come later
-MAX_BODY = 3 * 1024 * 1024  # bytes; the API server's own limit of a request
-MAX_DISCARDED = 16 * 1024 * 1024  # read from a longer body, so that its sender gets to read the answer
-_CHUNK = 64 * 1024
 
 INTERNAL = refuse(
     [
@@ -124,13 +122,15 @@ def create(admission: Admission) -> Flask:
         return answered(admission.warn)
 
     def answered(by: Callable[[bytes], bytes]) -> Response:
-        if admission.busy():
-            return http_error(503, "too many requests wait; try again in a second", {"Retry-After": "1"})
-        body = _body()
-        if len(body) > MAX_BODY:
+        if "Transfer-Encoding" in request.headers:
+            return http_error(411, "got a body in chunks, expected a Content-Length")
+        if (request.content_length or 0) > MAX_BODY:
             return http_error(
                 413, f"got a longer body, expected at most {MAX_BODY} bytes; make the object smaller"
             )
+        body = request.get_data(cache=False)
+        if admission.busy():
+            return http_error(503, "too many requests wait; try again in a second", {"Retry-After": "1"})
         try:
             answer = by(body)
         except NotAReview as error:
@@ -152,21 +152,3 @@ def create(admission: Admission) -> Flask:
         return Response(f"podkeys: {message}\n", status, headers, mimetype="text/plain")
 
     return app
-
-
-def _body() -> bytes:
-    """At most one byte more than a body may have; the rest is read too, but not kept.
-
-    A connection closed on unread bytes is reset, and the sender would never see why. Werkzeug's own limit cuts a
-    chunked body silently. Raises BadRequest where the rest doesn't come.
-    """
-    source = request.environ["wsgi.input"]
-    try:
-        body: bytes = source.read(MAX_BODY + 1)
-        left = MAX_DISCARDED if len(body) > MAX_BODY else 0
-        while left > 0 and (chunk := source.read(min(_CHUNK, left))):
-            left -= len(chunk)
-    except Exception as error:  # noqa: BLE001 - late, gone, or no chunks; each server has its own errors
-        logs.event(logging.DEBUG, "body-unreadable", logs.place(error))
-        raise BadRequest from None
-    return body

@@ -75,7 +75,7 @@ class Metrics:
         )
         self._slow = Counter(
             "podkeys_slow_peers",
-            "Connections ended because a request was not sent in time.",
+            "Connections ended because a request was not sent in time, or half-sent ones took too much memory.",
             registry=self.registry,
         )
 

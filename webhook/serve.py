@@ -10,7 +10,8 @@ import click
 
 from webhook import logs, server
 from webhook.options import Command, catalog_options, operator_settings, option, settings_options
-from webhook.server import Limits, Listeners, Service
+from webhook.server import Listeners
+from webhook.service import Limits, Service
 from webhook.store import Store
 from webhook.tls import Contexts, TLSError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-ANSWER_SECONDS = 2.0  # an answer may still be sent after a request's deadline, so that a slow peer learns why
+ANSWER_SECONDS = 2.0  # for the peer to take an answer
 
 Signature = tuple[tuple[int, int, int], ...]
 
@@ -21,40 +21,19 @@ class TLSError(ValueError):
 
 
 class RequestSocket(ssl.SSLSocket):
-    """A connection on which each request has one deadline for all of its reads.
+    """A connection on which each answer has one deadline, however slowly it is read.
 
-    A timeout of the socket itself would begin anew with every byte that a slow peer drips. What is late is
-    reported as a reset connection: gunicorn ends those without a trace.
+    What is late is reported as a reset connection: gunicorn ends those without a trace.
     """
 
-    deadline: float = float("inf")  # of time.monotonic()
-    on_late: Callable[[], None] | None = None
-
-    def expect(self, seconds: float, on_late: Callable[[], None] | None = None) -> None:
-        """Begin a request: its headers and body must have been read within `seconds`."""
-        self.deadline, self.on_late = time.monotonic() + seconds, on_late
-
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        remaining = self.deadline - time.monotonic()
-        if remaining > 0:
-            self.settimeout(None if remaining == float("inf") else remaining)
-            try:
-                return super().recv(buflen, flags)
-            except TimeoutError:
-                pass
-        if self.on_late:
-            self.on_late()
-            self.on_late = None
-        raise ConnectionResetError(errno.ECONNRESET, "the request took longer than it may")
-
     def sendall(self, data: bytes, flags: int = 0) -> None:  # type: ignore[override]  # gunicorn sends bytes only
-        late = max(self.deadline, time.monotonic() + ANSWER_SECONDS)
+        late = time.monotonic() + ANSWER_SECONDS
         view = memoryview(data)
         while view:
             remaining = late - time.monotonic()
             if remaining <= 0:
                 raise ConnectionResetError(errno.ECONNRESET, "the answer was not read in time")
-            self.settimeout(None if remaining == float("inf") else remaining)
+            self.settimeout(remaining)
             try:
                 view = view[self.send(view, flags) :]
             except TimeoutError:

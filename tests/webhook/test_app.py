@@ -17,8 +17,9 @@ from policies.catalog import NamespaceCatalog
 from tests.webhook import catalogs
 from tests.webhook.serving import review
 from webhook import logs
-from webhook.app import MAX_BODY, Admission, create
+from webhook.app import Admission, create
 from webhook.config import LoadedCatalog, OperatorSettings
+from webhook.incoming import MAX_BODY
 from webhook.metrics import Metrics
 
 CATALOG = LoadedCatalog(
