@@ -1,0 +1,138 @@
+"""All policies of a token as one table, and which rule of it decides about a path.
+
+OpenBao's acl.go: NewACL merges, AllowOperation and CheckAllowedFromNonExactPaths look up.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from policies.acl.dialects import NEWEST, Dialect
+from policies.acl.paths import Kind, Pattern, pattern
+from policies.acl.stanza import FREE, Constraints, Parameters, Policy, Stanza
+from policies.acl.templates import Identity, filled
+
+DENY = frozenset({"deny"})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What stanzas of one pattern say together. `stanzas` in the order in which they were merged."""
+
+    pattern: Pattern
+    capabilities: frozenset[str]
+    constraints: Constraints
+    stanzas: tuple[Stanza, ...]
+
+
+class Rules:
+    """The policies that one token has."""
+
+    def __init__(
+        self,
+        policies: Iterable[Policy],
+        *,
+        dialect: Dialect = NEWEST,
+        identity: Identity | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        """Without `identity`, templates can't be filled, and their stanzas are dropped; without `now`, nothing expires."""
+        self._dialect = dialect
+        self._tables: dict[Kind, dict[bytes, Rule]] = {kind: {} for kind in Kind}
+        for policy in policies:
+            for stanza in policy.stanzas:
+                self._add(stanza, identity, now)
+        self._lengths = sorted({len(text) for text in self._tables[Kind.PREFIX]}, reverse=True)
+
+    def __iter__(self) -> Iterator[Rule]:
+        for table in self._tables.values():
+            yield from table.values()
+
+    def _add(self, stanza: Stanza, identity: Identity | None, now: datetime | None) -> None:
+        if stanza.expiration and now and now > stanza.expiration:
+            return
+        path = filled(stanza.path, identity, self._dialect.blocked, now) if stanza.templated else stanza.path
+        found = None if path is None else pattern(path)
+        if found is None:
+            return
+        table = self._tables[found.kind]
+        fresh = Rule(found, stanza.capabilities, stanza.constraints, (stanza,))
+        known = table.get(found.text)
+        table[found.text] = merged(known, fresh) if known else fresh
+
+    def candidates(self, path: str, *, listing: bool) -> list[Rule]:
+        """All rules that match, the deciding one first, then in the order in which they would decide without it."""
+        raw = path.lstrip("/").encode("utf-8", "surrogateescape")
+        bare = raw.removesuffix(b"/") if listing else raw
+        found = [*self._exact(raw), *(self._exact(bare) if bare != raw else ())]
+        wild = [self._wild(raw)] if bare == raw else [self._wild(raw), self._wild(bare)]
+        for rules in wild if self._dialect.slash_late else reversed(wild):
+            found += [rule for rule in rules if rule not in found]
+        return found
+
+    def decider(self, path: str, *, listing: bool) -> Rule | None:
+        found = self.candidates(path, listing=listing)
+        return found[0] if found else None
+
+    def _exact(self, path: bytes) -> list[Rule]:
+        found = self._tables[Kind.EXACT].get(path)
+        return [found] if found else []
+
+    def _wild(self, path: bytes) -> list[Rule]:
+        prefixes = self._tables[Kind.PREFIX]
+        found = [prefixes[path[:n]] for n in self._lengths if n <= len(path) and path[:n] in prefixes]
+        segments = self._tables[Kind.SEGMENT].values()
+        found += [rule for rule in segments if rule.pattern.matches(path)]
+        return sorted(found, key=lambda rule: rule.pattern.rank, reverse=True)
+
+
+def merged(first: Rule, second: Rule) -> Rule:
+    """Denial stays; else capabilities add up, parameters are joined, and the shorter wrapping and page win."""
+    stanzas = first.stanzas + second.stanzas
+    if DENY & first.capabilities:
+        return replace(first, stanzas=stanzas)
+    if DENY & second.capabilities:
+        return Rule(first.pattern, DENY, FREE, stanzas)
+    return Rule(
+        first.pattern,
+        first.capabilities | second.capabilities,
+        _joined(first.constraints, second.constraints),
+        stanzas,
+    )
+
+
+def _joined(first: Constraints, second: Constraints) -> Constraints:
+    if first is FREE and second is FREE:
+        return FREE
+    return Constraints(
+        _parameters(first.allowed, second.allowed),
+        _parameters(first.denied, second.denied),
+        tuple(dict.fromkeys(first.required + second.required)),
+        _lesser(first.min_wrapping, second.min_wrapping),
+        _lesser(first.max_wrapping, second.max_wrapping),
+        int(_lesser(first.page, second.page)),
+        tuple(dict.fromkeys(first.mfa + second.mfa)),
+        first.control_group,
+    )
+
+
+def _lesser(first: float, second: float) -> float:
+    """Of two limits, of which 0 is none."""
+    return min(first, second) if first > 0 and second > 0 else max(first, second) if second > 0 else first
+
+
+def _parameters(first: Parameters | None, second: Parameters | None) -> Parameters | None:
+    """An empty list, which means any value, wins over a list of some."""
+    if not second:
+        return first
+    if first is None:
+        return second
+    joined: dict[str, tuple[object, ...]] = dict(first)
+    for name, values in second.items():
+        either_any = not values or (name in first and not first[name])
+        joined[name] = () if either_any else values + first.get(name, ())
+    return _typed(joined)
+
+
+def _typed(joined: Mapping[str, tuple[object, ...]]) -> Parameters:
+    return joined  # type: ignore[return-value]
