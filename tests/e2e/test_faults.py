@@ -7,13 +7,24 @@ from datetime import datetime
 
 import pytest
 
+from tests.e2e.injected import (
+    ASLEEP,
+    CARD,
+    DEPLOYMENT,
+    REPLICAS,
+    deployed,
+    described,
+    failure_of,
+    pod_of,
+    refused,
+    replicas,
+    wait_until_ready,
+    wait_until_rolled_out,
+)
 from tests.e2e.installation import DEADLINE_SECONDS, NAMESPACE, SECRETS, WEBHOOK, Installation
-from tests.e2e.kubectl import Json, apply, get, kubectl, wait_for
-from tests.e2e.workloads import digest, template, workload
+from tests.e2e.kubectl import apply, get, kubectl, wait_for
+from tests.e2e.workloads import digest, pod, template
 
-ASLEEP = "import time; time.sleep(3600)"
-REPLICAS = ("-l", "app.kubernetes.io/component=webhook")
-CARD = {"inject": "true", "secrets": "card"}
 DIGEST = """
 import hashlib, json
 print(hashlib.sha256(json.load(open("/var/run/podkeys/secrets/card"))["api_key"].encode()).hexdigest())
@@ -31,44 +42,6 @@ while True:
 Fault = Callable[[Installation], AbstractContextManager[None]]
 
 
-def pod(name: str, namespace: str, annotations: dict[str, str], script: str = ASLEEP, **spec: object) -> Json:
-    account = "shop" if namespace == NAMESPACE else "default"
-    made = template(annotations, script, serviceAccountName=account, **spec)
-    made["metadata"] |= {"name": name, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Pod", **made}
-
-
-@contextmanager
-def deployed(name: str, annotations: dict[str, str]) -> Iterator[None]:
-    apply(workload("Deployment", name, template(annotations, ASLEEP)))
-    try:
-        yield
-    finally:
-        kubectl("-n", NAMESPACE, "delete", "deployment", name, "--wait=false")
-
-
-def the_pod(name: str) -> Json:
-    """The one pod of a Deployment, once it has been created."""
-    found: Json = wait_for(f"a pod of {name}", lambda: get("pods", NAMESPACE, "-l", f"app={name}")["items"])[
-        0
-    ]
-    return found
-
-
-def wait_until_ready(name: str) -> None:
-    wait_for(f"{name} to be ready", lambda: get("deployment", NAMESPACE, name)["status"].get("readyReplicas"))
-
-
-def ended(name: str) -> Json | None:
-    """How podkeys-init of the pod ended, when it has failed once."""
-    statuses = the_pod(name)["status"].get("initContainerStatuses", [])
-    init: Json = next((status for status in statuses if status["name"] == "podkeys-init"), {})
-    states = (init.get("state", {}), init.get("lastState", {}))
-    return next(
-        (state["terminated"] for state in states if state.get("terminated", {}).get("exitCode")), None
-    )
-
-
 def card_in(name: str) -> str:
     """The SHA-256 of the secret that the app finds in its file."""
     words = ("exec", f"deployment/{name}", "-c", "app", "--", "/opt/podkeys/bin/python", "-c", DIGEST)
@@ -82,19 +55,19 @@ def creation_failures(name: str) -> str:
 
 
 def restarts(name: str) -> int:
-    status = the_pod(name)["status"]
+    status = pod_of(name)["status"]
     return sum(item["restartCount"] for item in status["containerStatuses"] + status["initContainerStatuses"])
 
 
 @contextmanager
 def without_webhook() -> Iterator[None]:
-    kubectl("-n", WEBHOOK, "scale", "deployment", "podkeys-webhook", "--replicas=0")
+    kubectl("-n", WEBHOOK, "scale", DEPLOYMENT, "--replicas=0")
     try:
         kubectl("-n", WEBHOOK, "wait", "--for=delete", "pod", *REPLICAS, "--timeout=60s")
         yield
     finally:
-        kubectl("-n", WEBHOOK, "scale", "deployment", "podkeys-webhook", "--replicas=2")
-        kubectl("-n", WEBHOOK, "rollout", "status", "deployment", "podkeys-webhook", "--timeout=90s")
+        kubectl("-n", WEBHOOK, "scale", DEPLOYMENT, "--replicas=2")
+        wait_until_rolled_out()
 
 
 @contextmanager
@@ -103,7 +76,7 @@ def unreachable(installation: Installation) -> Iterator[None]:
     del installation
     _select("nobody")
     try:
-        apply(pod("looks", NAMESPACE, {}, script=UNTIL_UNREACHABLE, restartPolicy="Never"))
+        apply(pod("looks", template({}, UNTIL_UNREACHABLE, restartPolicy="Never")))
         ended = "--for=jsonpath={.status.phase}=Succeeded"
         kubectl("-n", NAMESPACE, "wait", ended, "pod/looks", "--timeout=60s")
         yield
@@ -142,17 +115,16 @@ def test_without_the_webhook_pods_that_ask_are_refused_and_all_others_start(
 ) -> None:
     """A pod that asked for injection never runs without it."""
     del installation
-    others = {"shop": pod("beside", NAMESPACE, {}), "kube-system": pod("beside", "kube-system", {})}
+    namespaces = (NAMESPACE, "kube-system")
     with without_webhook():
-        done = apply(pod("asks", NAMESPACE, CARD), check=False)
-        assert done.returncode != 0
-        assert 'failed calling webhook "pods.podkeys.dev"' in done.stderr
+        assert 'failed calling webhook "pods.podkeys.dev"' in refused()
         try:
-            apply(*others.values())
-            for namespace in others:
+            for namespace in namespaces:
+                apply(pod("beside", template({}, ASLEEP, serviceAccountName="default"), namespace))
+            for namespace in namespaces:
                 kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/beside", "--timeout=60s")
         finally:
-            for namespace in others:
+            for namespace in namespaces:
                 kubectl("-n", namespace, "delete", "pod", "beside", "--wait=false", "--ignore-not-found")
 
 
@@ -171,13 +143,12 @@ def test_all_replicas_of_the_webhook_deleted_at_once_come_back_by_themselves(
     installation: Installation,
 ) -> None:
     del installation
-    before = {item["metadata"]["uid"] for item in get("pods", WEBHOOK, *REPLICAS)["items"]}
+    before = set(replicas())
     kubectl("-n", WEBHOOK, "delete", "pods", *REPLICAS, "--force")
     with deployed("heals", CARD):
         wait_until_ready("heals")
-    kubectl("-n", WEBHOOK, "rollout", "status", "deployment", "podkeys-webhook", "--timeout=90s")
-    after = {item["metadata"]["uid"] for item in get("pods", WEBHOOK, *REPLICAS)["items"]}
-    assert not before & after
+    wait_until_rolled_out()
+    assert not before & set(replicas())
 
 
 @pytest.mark.parametrize(("fault", "said"), [(unreachable, "can't be reached"), (sealed, "is sealed")])
@@ -189,13 +160,13 @@ def test_without_the_server_pods_are_admitted_and_say_why_they_wait_and_recover(
     with ExitStack() as stack:
         with fault(installation):
             stack.enter_context(deployed(name, CARD))
-            found = wait_for("init to give up", lambda: ended(name), DEADLINE_SECONDS + 30)
+            found = failure_of(name)
             assert found["exitCode"] == 14
             assert "unreachable: https://vault.vault.svc:8200" in found["message"]
             assert said in found["message"]
             times = [datetime.fromisoformat(found[field]) for field in ("startedAt", "finishedAt")]
             assert (times[1] - times[0]).total_seconds() <= DEADLINE_SECONDS + 1
-            assert said in kubectl("-n", NAMESPACE, "describe", "pod", "-l", f"app={name}").stdout
+            assert said in described(name)
         wait_until_ready(name)
         assert card_in(name) == digest("shop/card", "api_key")
 

@@ -51,10 +51,16 @@ def template(annotations: dict[str, str], script: str = LOOK, **spec: object) ->
     }
 
 
-def workload(kind: str, name: str, pods: Json) -> Json:
+def pod(name: str, pods: Json, namespace: str = NAMESPACE) -> Json:
+    """A pod made by hand of what `template` returned."""
+    metadata = {**pods["metadata"], "name": name, "namespace": namespace, "labels": {"app": name}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pods["spec"]}
+
+
+def workload(kind: str, name: str, pods: Json, namespace: str = NAMESPACE) -> Json:
     labels = {"app": name}
     pods["metadata"]["labels"] = labels
-    metadata = {"name": name, "namespace": NAMESPACE}
+    metadata = {"name": name, "namespace": namespace}
     version = "batch/v1" if kind in ("Job", "CronJob") else "apps/v1"
     spec: Json = {"template": pods}
     if kind in ("Job", "CronJob"):
@@ -68,14 +74,14 @@ def workload(kind: str, name: str, pods: Json) -> Json:
     return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def seen(name: str) -> Json:
-    """What the app of a workload's pod printed."""
+def seen(name: str, namespace: str = NAMESPACE) -> Json:
+    """What the app of a workload's pod printed last."""
 
-    def first_line() -> str:
-        done = kubectl("-n", NAMESPACE, "logs", "-l", f"app={name}", "-c", "app", "--tail=1", check=False)
+    def last_line() -> str:
+        done = kubectl("-n", namespace, "logs", "-l", f"app={name}", "-c", "app", "--tail=1", check=False)
         return done.stdout.strip() if done.returncode == 0 else ""
 
-    found: Json = json.loads(wait_for(f"the app of {name}", first_line).splitlines()[0])
+    found: Json = json.loads(wait_for(f"the app of {name}", last_line).splitlines()[0])
     return found
 
 
@@ -83,14 +89,14 @@ def digest(path: str, key: str) -> str:
     return hashlib.sha256(SECRETS[path][key].encode()).hexdigest()
 
 
-def refusal(name: str, pods: Json) -> str:
+def refusal(name: str, pods: Json, namespace: str = NAMESPACE) -> str:
     """Create a Deployment; the message of its ReplicaSet's FailedCreate event."""
-    apply(workload("Deployment", name, pods))
+    apply(workload("Deployment", name, pods, namespace))
 
     def message() -> str:
-        events = get("events", NAMESPACE, "--field-selector", "reason=FailedCreate")["items"]
+        events = get("events", namespace, "--field-selector", "reason=FailedCreate")["items"]
         return next((e["message"] for e in events if e["involvedObject"]["name"].startswith(name)), "")
 
     found: str = wait_for(f"the refusal of {name}", message)
-    kubectl("-n", NAMESPACE, "delete", "deployment", name, "--wait=false")
+    kubectl("-n", namespace, "delete", "deployment", name, "--wait=false")
     return found
