@@ -78,6 +78,11 @@ def agent_config(
     )
 
 
+def variable(config: agent.AgentConfig) -> str:
+    """The settings as they stand in a pod: the kubelet expands $(NAME), and reads $$ as one $."""
+    return agent.to_json(config).replace("$", "$$")
+
+
 def _file(item: SecretFile) -> agent.File:
     options = item.options
     raw = "raw" if options.key or options.template else layout.DEFAULT_FORMAT
@@ -144,7 +149,7 @@ def _memory(name: str, limit: str) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """What both containers share."""
+    """What both containers share. `config` is the variable's value in the pod."""
 
     pod: Pod
     settings: OperatorSettings
@@ -172,8 +177,7 @@ class Agent:
             "imagePullPolicy": self.settings.image_pull_policy,
             "command": [self.settings.python, "-I", "-m", "agent", command],
             "env": [
-                # the kubelet expands $(NAME), and reads $$ as one $
-                {"name": agent.VARIABLE, "value": self.config.replace("$", "$$")},
+                {"name": agent.VARIABLE, "value": self.config},
                 {"name": agent.POD_UID_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
                 {"name": agent.POD_IPS_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "status.podIPs"}}},
             ],

@@ -97,7 +97,7 @@ def _inject(  # the plan is complete: from here on only its size can refuse
 ) -> Outcome:
     cluster = catalog.cluster
     sidecar = _wants_sidecar(wanted, selection)
-    config = agent.to_json(
+    config = containers.variable(
         containers.agent_config(selection, cluster, settings, wanted.on_change, sidecar=sidecar)
     )
     if len(config) > agent.MAX_BYTES:

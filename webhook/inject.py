@@ -103,7 +103,7 @@ def inject(
       helm template . | podkeys webhook inject -f - -n payments --catalog generated/eu-nl-prod-a/catalog \\
         --cluster generated/eu-nl-prod-a/cluster.json
 
-    Exit codes: 0 all would be created, 1 one would be refused or can't be read, 64 usage.
+    Exit codes: 0 all would be created, 1 one would be refused, or something can't be read, 64 usage.
     """  # noqa: D301 - click reads the character
     settings = operator_settings(**flags)
     try:

@@ -7,11 +7,14 @@ import platform
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
@@ -37,6 +40,7 @@ BUCKETS = (
     1,
     2.5,
 )  # seconds
+MAX_PEERS = 32  # at a time; one more ends the oldest, so that whoever says nothing keeps no prober out
 PEER_SECONDS = 5.0  # for a scraper or a prober to send its few bytes and read the answer
 
 
@@ -155,6 +159,35 @@ def page(path: str, registry: CollectorRegistry, why_not_ready: Callable[[], str
     return Page(HTTPStatus.NOT_FOUND, b"expected /healthz, /readyz or /metrics\n")
 
 
+class _Server(ThreadingHTTPServer):
+    """On a bound socket, with a thread for each of at most MAX_PEERS connections."""
+
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(listener.getsockname()[:2], handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self._peers: deque[socket.socket] = deque()
+        self._lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the library's own
+        with self._lock:
+            self._peers.append(request)
+            if len(self._peers) > MAX_PEERS:
+                with suppress(OSError):  # its thread is ending it
+                    self._peers.popleft().shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - the library's own
+        with self._lock, suppress(ValueError):
+            self._peers.remove(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, *_: object) -> None:
+        """A prober that went away is no news, and a traceback is no JSON."""
+
+
 def start(
     listener: socket.socket, registry: CollectorRegistry, why_not_ready: Callable[[], str]
 ) -> ThreadingHTTPServer:
@@ -174,14 +207,6 @@ def start(
         def log_message(self, *_: object) -> None:
             """Probes every few seconds are no news."""
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            """A prober that went away is no news either, and a traceback is no JSON."""
-
-    server = Server(listener.getsockname()[:2], Handler, bind_and_activate=False)
-    server.socket.close()
-    server.socket = listener
+    server = _Server(listener, Handler)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server

@@ -63,12 +63,28 @@ def option(flag: str, text: str, **attributes: Any) -> Callable[[Command], Comma
     )
 
 
+def generated(ctx: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """What stands in it may still be wrong, and become right; that it isn't there is a mistake in the flag."""
+    if not path.exists():
+        raise click.UsageError(
+            f"{parameter.opts[0]}: got {str(path)!r}, which is not there; expected what `podkeys policies generate` writes",
+            ctx,
+        )
+    return path
+
+
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 CATALOG_OPTIONS = (
-    option("--catalog", "Folder of the generated catalog, with manifest.json.", required=True, type=_FOLDER),
-    option("--cluster", "The generated cluster.json.", required=True, type=_FILE),
+    option(
+        "--catalog",
+        "Folder of the generated catalog, with manifest.json.",
+        required=True,
+        type=_FOLDER,
+        callback=generated,
+    ),
+    option("--cluster", "The generated cluster.json.", required=True, type=_FILE, callback=generated),
 )
 
 

@@ -64,8 +64,7 @@ def _seconds(flag: str, text: str, most: float, default: float) -> Callable[[Com
     type=click.Choice(logs.LEVELS),
     default="info",
 )
-@click.pass_context
-def serve(ctx: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - click hands out values of many types
+def serve(**flags: Any) -> None:  # noqa: ANN401 - click hands out values of many types
     """Answer the API server's admission reviews over TLS, until SIGTERM.
 
     \b
@@ -77,8 +76,6 @@ def serve(ctx: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - click 
     Without a valid catalog it starts, isn't ready, and refuses pods until the catalog's files are right.
     """  # noqa: D301 - click reads the character
     settings = operator_settings(**flags)
-    for flag in ("catalog", "cluster"):
-        _check_exists(ctx, flag, flags[flag])
     logs.configure(flags["log_level"])
     service = Service(
         settings,
@@ -92,14 +89,6 @@ def serve(ctx: click.Context, /, **flags: Any) -> None:  # noqa: ANN401 - click 
     addresses = {"admission": _shown(listeners.admission), "metrics": _shown(listeners.metrics)}
     logs.event(logging.INFO, "listening", addresses)
     server.run(service, listeners, flags["log_level"])
-
-
-def _check_exists(ctx: click.Context, flag: str, path: Path) -> None:
-    if not path.exists():
-        raise click.UsageError(
-            f"--{flag}: got {str(path)!r}, which is not there; expected what `podkeys policies generate` writes",
-            ctx,
-        )
 
 
 def _limits(flags: dict[str, Any]) -> Limits:

@@ -20,6 +20,10 @@ class TLSError(ValueError):
     """The certificate and key can't serve. The message names the files, never what stands in the key."""
 
 
+class UnreadableError(TLSError):
+    """The files could not be read at all, such as without a free file descriptor: worth another try as they are."""
+
+
 class RequestSocket(ssl.SSLSocket):
     """A connection on which each answer has one deadline, however slowly it is read.
 
@@ -49,7 +53,10 @@ class Serving:
 
 
 def read(cert_file: Path, key_file: Path) -> Serving:
-    """Build a context from PEM files. Raises TLSError, also where certificate and key don't belong together."""
+    """Build a context from PEM files.
+
+    Raises TLSError, also where certificate and key don't belong together, and UnreadableError.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
@@ -59,7 +66,8 @@ def read(cert_file: Path, key_file: Path) -> Serving:
         context.load_cert_chain(cert_file, key_file, password=lambda: "")  # never a prompt
     except (OSError, ValueError, x509.InvalidVersion) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "no PEM certificate"
-        raise TLSError(
+        unreadable = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+        raise (UnreadableError if unreadable else TLSError)(
             f"{cert_file} and {key_file} can't serve: {reason}; "
             "expected a PEM certificate chain and its unencrypted PEM key"
         ) from None
@@ -94,13 +102,19 @@ class Contexts:
         return self._serving.context
 
     def _reread(self) -> None:
-        seen = _signature(self._files)  # before reading: a swap in the middle is seen by the next connection
+        before, seen = (
+            self.error,
+            _signature(self._files),
+        )  # before reading: the next look sees a swap in the middle
         try:
             self._serving = read(*self._files)
-            self.error = ""
-        except TLSError as error:
+            self._seen, self.error = seen, ""
+        except UnreadableError as error:
             self.error = str(error)
-        self._seen = seen
+            if self.error == before:
+                return
+        except TLSError as error:
+            self._seen, self.error = seen, str(error)
         self._on_change(self.error)
 
 

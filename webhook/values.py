@@ -18,10 +18,9 @@ MAX_TEMPLATE_BYTES = 32 * 1024
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MODE = re.compile(r"0?[0-7]{3}")
+_MODE = re.compile(r"0?[46][04][04]")  # a secret that others may write or run is a mistake
 _HTTP = re.compile(r"http:([0-9]{1,5})/([A-Za-z0-9._~/%=&?+-]{0,200})")
-_PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}")
-_OWNER_READS = 0o400
+_PLACEHOLDER = re.compile(r"\{\{\s*[^{}\s][^{}]*\}\}")  # as the agent reads it, and with a key in it
 
 
 class WrongValueError(ValueError):
@@ -157,13 +156,18 @@ def template(text: str) -> str:
             f"got {size} bytes, expected 1 to {MAX_TEMPLATE_BYTES} bytes of text with {{{{ key }}}} in it"
         )
     if "{{" in _PLACEHOLDER.sub("", text):  # the agent would refuse it, when the pod is there already
-        raise WrongValueError("got a {{ without its }}, expected {{ key }}, with nothing but a key in it")
+        raise WrongValueError("got a {{ without a key and its }}, expected {{ key }}, with nothing but a key in it")
+    if not _PLACEHOLDER.search(text):
+        raise WrongValueError(
+            "got no {{ key }}, without which nothing of the secret is in the file; expected at least one"
+        )
     return text
 
 
 def mode(text: str) -> str:
-    if not _MODE.fullmatch(text) or not int(text, 8) & _OWNER_READS:
+    if not _MODE.fullmatch(text):
         raise WrongValueError(
-            f"got {quote(text)}, expected an octal mode that its owner can read, such as 0440 or 0400"
+            f"got {quote(text)}, expected an octal mode that its owner can read, and that lets nobody else write "
+            "and nobody execute, such as 0440, 0400 or 0444"
         )
     return f"{int(text, 8):04o}"

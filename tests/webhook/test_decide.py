@@ -139,7 +139,7 @@ def test_of_several_roles_one_must_be_named() -> None:
             "which this pod does not get (it gets stripe)",
         ),
         ({"secrets": "stripe", "key.smtp": "a"}, "not-selected", "podkeys.dev/key.smtp"),
-        ({"secrets": "stripe", "template.smtp": "a"}, "not-selected", "podkeys.dev/template.smtp"),
+        ({"secrets": "stripe", "template.smtp": "{{ a }}"}, "not-selected", "podkeys.dev/template.smtp"),
         ({"env": "X=smtp.a", "format.smtp": "json"}, "not-selected", "podkeys.dev/format.smtp"),
         ({"secrets": "stripe", "mode.serving": "0400"}, "not-selected", "podkeys.dev/mode.serving"),
         ({"certificates": "serving", "format.serving": "json"}, "not-selected", "podkeys.dev/format.serving"),
@@ -201,10 +201,17 @@ def test_a_variable_that_the_container_sets_itself_is_refused() -> None:
 
 def test_settings_that_do_not_fit_one_variable_are_refused() -> None:
     value = pod(
-        {"secrets": "all"} | {f"template.{name}": "é" * 16000 for name in ("orders", "smtp", "stripe")}
+        {"secrets": "all"}
+        | {f"template.{name}": "{{ a }}" + "é" * 16000 for name in ("orders", "smtp", "stripe")}
     )
     assert reason(value) == "too-big"
     assert "expected at most 98304" in refusal(value)
+
+
+def test_the_size_is_that_of_the_variable_as_it_stands_in_the_pod() -> None:
+    """Each dollar sign is there twice."""
+    texts = {f"template.{name}": "{{ a }}" + "$" * 20_000 for name in ("orders", "smtp", "stripe")}
+    assert "got 12" in refusal(pod({"secrets": "all"} | texts))
 
 
 # What a pod must not be, or carry

@@ -230,7 +230,11 @@ def test_flags_that_do_not_fit_are_told_and_the_exit_code_is_64(
     assert said in " ".join(done.stderr.split())
 
 
-def test_a_broken_catalog_is_told(catalog: Path) -> None:
+def test_a_catalog_that_is_not_there_or_broken_is_told(catalog: Path, tmp_path: Path) -> None:
     done = run(catalog, DEPLOYMENT, "--cluster", str(catalog / "nowhere.json"))
-    assert done.returncode == 1
+    assert done.returncode == 64, "as serve"
     assert "nowhere.json" in done.stderr
+    (tmp_path / "cluster.json").write_text("{")
+    done = run(catalog, DEPLOYMENT, "--cluster", str(tmp_path / "cluster.json"))
+    assert done.returncode == 1
+    assert "cluster.json" in done.stderr

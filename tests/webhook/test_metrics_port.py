@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from prometheus_client import CollectorRegistry
 
-from webhook.metrics import Metrics, page, start
+from webhook.metrics import MAX_PEERS, PEER_SECONDS, Metrics, page, start
 
 
 def test_readiness_says_why_not() -> None:
@@ -34,13 +34,18 @@ def test_metrics_are_exposed_with_the_release_and_names_of_one_prefix() -> None:
     assert {name.split("_")[0] for name in names} == {"podkeys", "process"}
 
 
-def test_a_prober_that_says_nothing_does_not_hold_the_next_one() -> None:
+def test_probers_that_say_nothing_hold_neither_the_next_one_nor_threads_without_end() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
+    before = threading.active_count()
     server = start(listener, CollectorRegistry(), lambda: "")
     address = listener.getsockname()
-    silent = [socket.create_connection(address) for _ in range(4)]
+    silent = [socket.create_connection(address) for _ in range(3 * MAX_PEERS)]
     with urllib.request.urlopen(f"http://127.0.0.1:{address[1]}/healthz", timeout=2) as answer:
         assert answer.read() == b"ok\n"
+    for peer in silent[:MAX_PEERS]:
+        peer.settimeout(PEER_SECONDS / 2)
+        assert peer.recv(1) == b"", "the oldest are ended, before their own time"
+    assert threading.active_count() < before + 2 * MAX_PEERS
     for peer in silent:
         peer.close()
     server.shutdown()

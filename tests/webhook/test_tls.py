@@ -1,4 +1,5 @@
 import base64
+import resource
 import socket
 import ssl
 import threading
@@ -94,6 +95,25 @@ def test_a_pair_that_does_not_match_keeps_the_old_context_until_it_does(tmp_path
     replace(tmp_path / "tls.key", (fresh / "tls.key").read_bytes())
     assert contexts.current() is not first
     assert contexts.error == ""
+
+
+def test_files_that_could_not_be_read_at_all_are_tried_again_as_they_are(tmp_path: Path) -> None:
+    """Without a free file descriptor a renewed certificate would otherwise be served never."""
+    write_certificate(tmp_path)
+    changes: list[str] = []
+    contexts = Contexts(tmp_path / "tls.crt", tmp_path / "tls.key", changes.append)
+    first = contexts.current()
+    write_certificate(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        assert contexts.current() is first
+        assert contexts.current() is first
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert contexts.current() is not first
+    assert "Too many open files" in changes[0]
+    assert changes[1:] == [""], "one line a reason, not one a connection"
 
 
 def test_a_swap_as_a_secret_volume_makes_it_is_noticed(tmp_path: Path) -> None:
