@@ -14,6 +14,7 @@ EXIT_BUG = 70
 
 GROUPS = {
     "certs": ("certs.cli", "Show and verify certificates and SVIDs"),
+    "cluster": ("cluster.cli", "Check a cluster, and prepare its server"),
     "policies": ("policies.cli", "Role files to Vault policies: new, generate, plan, apply"),
     "webhook": ("webhook.cli", "Serve the admission webhook, or try its decision offline"),
 }

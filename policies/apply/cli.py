@@ -14,6 +14,7 @@ import click
 from policies.apply import plan as planning
 from policies.apply import run, show, tree
 from policies.apply.errors import ApplyError, TokenError
+from policies.apply.options import server_options
 from policies.apply.protections import lacking
 from policies.apply.server import Server, connect
 from policies.apply.state import Desired
@@ -25,32 +26,8 @@ TOKEN_VARIABLES = ("BAO_TOKEN", "VAULT_TOKEN")  # the order of OpenBao's own com
 
 
 def _options(command: Callable[..., int]) -> Callable[..., int]:
-    for option in reversed(
-        (
-            click.option(
-                "--cluster", required=True, metavar="NAME", help="The cluster's folder in the tree."
-            ),
-            click.option(
-                "--generated",
-                type=click.Path(path_type=Path, file_okay=False),
-                default=Path("generated"),
-                show_default=True,
-                help="The tree that `podkeys policies generate` writes.",
-            ),
-            click.option(
-                "--prune", is_flag=True, help="Delete what is ours on the server and no longer in the tree."
-            ),
-            click.option(
-                "--token-file",
-                type=click.Path(path_type=Path, dir_okay=False),
-                help="Holds the server token; else BAO_TOKEN, else VAULT_TOKEN. ~/.vault-token is not read.",
-            ),
-            click.option("--address", default="", metavar="URL", help="Another address than cluster.json's."),
-            click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output."),
-        )
-    ):
-        command = option(command)
-    return command
+    prune = "Delete what is ours on the server and no longer in the tree."
+    return server_options(click.option("--prune", is_flag=True, help=prune)(command))
 
 
 @click.command()
@@ -69,7 +46,7 @@ def plan(*, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - click's own
     with _planned(**options) as (server, desired, decided):
         lacks = lacking(server.product, desired)
     if as_json:
-        _print_json(show.plan_json(decided, lacks))
+        print_json(show.plan_json(decided, lacks))
     else:
         click.echo(show.plan_text(decided, lacks))
     if decided.conflicts:
@@ -98,7 +75,7 @@ def apply(*, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - click's ow
             if not as_json:
                 click.echo(show.done_line(change))
     if as_json:
-        _print_json(show.plan_json(decided, lacks))
+        print_json(show.plan_json(decided, lacks))
     else:
         click.echo(show.applied_text(decided, lacks))
     return EXIT_NO if decided.conflicts else EXIT_YES
@@ -112,7 +89,7 @@ def _planned(
     try:
         desired = tree.read(generated, cluster)
         with connect(desired.cluster, read_token(token_file, os.environ), address) as server:
-            current = run.read_current(server, desired, _progress("Reading"))
+            current = run.read_current(server, desired, progress("Reading"))
             yield server, desired, planning.decide(desired, current, prune=prune)
     except ApplyError as error:
         click.echo("\n".join(map(show.plain, f"Error: {error}".split("\n"))), err=True)
@@ -140,7 +117,7 @@ def read_token(file: Path | None, environment: Mapping[str, str]) -> str:
     )
 
 
-def _progress(what: str) -> Callable[[Sequence[str]], Iterable[str]]:
+def progress(what: str) -> Callable[[Sequence[str]], Iterable[str]]:
     """A bar on standard error where that is a terminal."""
     if not sys.stderr.isatty():
         return iter
@@ -150,5 +127,5 @@ def _progress(what: str) -> Callable[[Sequence[str]], Iterable[str]]:
     return partial(track, description=what, transient=True, console=Console(stderr=True))
 
 
-def _print_json(value: dict[str, Any]) -> None:
+def print_json(value: dict[str, Any]) -> None:
     click.echo(json.dumps(value, indent=2, sort_keys=True))  # ASCII: no sign hides another

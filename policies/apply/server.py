@@ -24,6 +24,7 @@ TIMEOUT_SECONDS = (5, 30)  # to connect, to answer
 NOT_NOW = (412, 429, 472, 473)  # behind our write; too many requests; replicas that don't answer
 _TOKEN = re.compile(r"[!-~]+")
 _HEALTH = "sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200"
+_CAPABILITIES = {"get": "read", "list": "list"}  # of what plan and apply don't ask for
 _SHOWN_ERROR = 400  # characters of a server's own words
 
 
@@ -39,13 +40,16 @@ class Server:
 
     def names(self, listing: str) -> Sequence[str]:
         """The names below `listing`; none where it is empty. Raises RefusedError where there is no such mount."""
-        answer = self._call("list", listing)
-        if answer is None:
-            return []
-        keys = self._data(answer, listing).get("keys")
+        found = self.listing(listing)
+        keys = [] if found is None else found.get("keys")
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
             raise self._odd(listing, "a list of names")
         return keys
+
+    def listing(self, path: str) -> dict[str, Any] | None:
+        """All that the server lists below `path`: `keys`, and for some `key_info`; None where there is nothing."""
+        answer = self._call("list", path)
+        return None if answer is None else self._data(answer, path)
 
     def read(self, path: str) -> Stored | None:
         answer = self._call("get", path)
@@ -134,7 +138,7 @@ class Server:
         status, words = response.status_code, _errors(response)
         at = f"{method.upper()} {path} at {self._address}: {status}"
         if status == HTTPStatus.FORBIDDEN:
-            return RefusedError(f"{at}: {words}; {_missing(self._cluster, path)}")
+            return RefusedError(f"{at}: {words}; {_missing(self._cluster, method, path)}")
         if status == HTTPStatus.NOT_FOUND:
             return RefusedError(
                 f"{at}: {words}; expected the mounts and the server namespace of cluster.json to exist: "
@@ -213,8 +217,8 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _missing(cluster: Cluster, path: str) -> str:
-    stanza = " ".join(needed(cluster, path).split())
+def _missing(cluster: Cluster, method: str, path: str) -> str:
+    stanza = " ".join(needed(cluster, path).split()) or f'{_CAPABILITIES.get(method, "write")} on "{path}"'
     return f"the token is unknown or has expired, or its policy lacks: {stanza}"
 
 

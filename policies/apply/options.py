@@ -1,0 +1,34 @@
+"""Options of every command that reads a generated tree and speaks to its server. Light: `--help` imports no client."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., int])
+
+_OPTIONS = (
+    click.option("--cluster", required=True, metavar="NAME", help="The cluster's folder in the tree."),
+    click.option(
+        "--generated",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("generated"),
+        show_default=True,
+        help="The tree that `podkeys policies generate` writes.",
+    ),
+    click.option(
+        "--token-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Holds the server token; else BAO_TOKEN, else VAULT_TOKEN. ~/.vault-token is not read.",
+    ),
+    click.option("--address", default="", metavar="URL", help="Another address than cluster.json's."),
+    click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output."),
+)
+
+
+def server_options(command: F) -> F:
+    """`cluster`, `generated`, `token_file`, `address` and `as_json`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
