@@ -26,6 +26,5 @@ def forecast(outcome: Outcome) -> list[str]:
         return []
     said = "not looked at" if outcome.reason in UNCERTAIN else "its pods will be refused"
     shown = outcome.problems[:MAX_WARNINGS]
-    left = len(outcome.problems) - len(shown)
-    more = [f"podkeys: {said}, for {left} more reasons"] if left else []
+    more = [f"podkeys: {said}, for more reasons than these"] if len(outcome.problems) > len(shown) else []
     return [clip(f"podkeys: {said}: {problem}", MAX_LENGTH) for problem in shown] + more

@@ -21,8 +21,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from webhook.store import Store
-from webhook.tls import Contexts
+from webhook.config import LoadedCatalog
+from webhook.kept import Kept
+from webhook.tls import Serving
 
 BUCKETS = (
     0.0001,
@@ -100,13 +101,15 @@ class Metrics:
 class Condition(Collector):
     """Gauges that are read when they are asked for, so that they can't go stale."""
 
-    def __init__(self, store: Store, contexts: Contexts, ready: Callable[[], bool]) -> None:
-        self._store, self._contexts, self._ready = store, contexts, ready
+    def __init__(
+        self, catalog: Kept[LoadedCatalog | None], certificate: Kept[Serving], ready: Callable[[], bool]
+    ) -> None:
+        self._catalog, self._certificate, self._ready = catalog, certificate, ready
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        state = self._store.state
-        self._contexts.current()  # a renewed certificate shows even when no connection comes
-        roles = sum(len(item.roles) for item in state.catalog.namespaces.values()) if state.catalog else 0
+        state = self._catalog.state
+        certificate = self._certificate.refresh()  # a renewed one shows even when no connection comes
+        roles = sum(len(item.roles) for item in state.value.namespaces.values()) if state.value else 0
         for name, text, value in (
             ("podkeys_ready", "1 while pods should be sent here.", self._ready()),
             (
@@ -128,12 +131,12 @@ class Condition(Collector):
             (
                 "podkeys_serving_certificate_remaining_seconds",
                 "Until the serving certificate ends; negative afterwards.",
-                self._contexts.not_after - time.time(),
+                certificate.value.not_after - time.time(),
             ),
             (
                 "podkeys_serving_certificate_last_attempt_ok",
                 "1 when the files on disk are the certificate that is served.",
-                not self._contexts.error,
+                not certificate.error,
             ),
         ):
             yield GaugeMetricFamily(name, text, value)

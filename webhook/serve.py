@@ -8,12 +8,11 @@ from typing import Any
 
 import click
 
-from webhook import logs, server
+from webhook import logs, server, service, store, tls
+from webhook.kept import Kept
 from webhook.options import Command, catalog_options, operator_settings, option, settings_options
 from webhook.server import Listeners
 from webhook.service import Limits, Service
-from webhook.store import Store
-from webhook.tls import Contexts, TLSError
 
 BACKLOG = 2048
 MAX_PORT = 65535
@@ -77,10 +76,10 @@ def serve(**flags: Any) -> None:  # noqa: ANN401 - click hands out values of man
     """  # noqa: D301 - click reads the character
     settings = operator_settings(**flags)
     logs.configure(flags["log_level"])
-    service = Service(
+    shared = Service(
         settings,
-        Store(flags["catalog"], flags["cluster"]),
-        _contexts(flags["tls_cert"], flags["tls_key"]),
+        store.kept(flags["catalog"], flags["cluster"], service.catalog_changed),
+        _certificate(flags["tls_cert"], flags["tls_key"]),
         _limits(flags),
     )
     listeners = Listeners(
@@ -88,7 +87,7 @@ def serve(**flags: Any) -> None:  # noqa: ANN401 - click hands out values of man
     )
     addresses = {"admission": _shown(listeners.admission), "metrics": _shown(listeners.metrics)}
     logs.event(logging.INFO, "listening", addresses)
-    server.run(service, listeners, flags["log_level"])
+    server.run(shared, listeners, flags["log_level"])
 
 
 def _limits(flags: dict[str, Any]) -> Limits:
@@ -101,20 +100,11 @@ def _limits(flags: dict[str, Any]) -> Limits:
     )
 
 
-def _contexts(cert: Path, key: Path) -> Contexts:
+def _certificate(cert: Path, key: Path) -> Kept[tls.Serving]:
     try:
-        return Contexts(cert, key, _certificate_changed)
-    except TLSError as error:
+        return tls.kept(cert, key, service.certificate_changed)
+    except tls.TLSError as error:
         raise click.ClickException(str(error)) from None
-
-
-def _certificate_changed(error: str) -> None:
-    if error:
-        logs.event(
-            logging.ERROR, "certificate-refused", {"message": error, "so": "the last good one is kept"}
-        )
-    else:
-        logs.event(logging.INFO, "certificate-loaded", {})
 
 
 def _bind(flag: str, host: str, port: int) -> socket.socket:

@@ -6,14 +6,15 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 from wsgiref.types import WSGIApplication
 
 from webhook import logs, metrics
 from webhook.app import Admission, create
-from webhook.config import OperatorSettings
+from webhook.config import LoadedCatalog, OperatorSettings
+from webhook.kept import Kept, State
 from webhook.metrics import Condition, Metrics
-from webhook.store import State, Store
-from webhook.tls import Contexts
+from webhook.tls import Serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,14 @@ class Limits:
 class Service:
     """What the worker's threads share. Made before the worker's process is forked; `start` runs inside it."""
 
-    def __init__(self, settings: OperatorSettings, store: Store, contexts: Contexts, limits: Limits) -> None:
-        self.settings, self.store, self.contexts, self.limits = settings, store, contexts, limits
+    def __init__(
+        self,
+        settings: OperatorSettings,
+        catalog: Kept[LoadedCatalog | None],
+        certificate: Kept[Serving],
+        limits: Limits,
+    ) -> None:
+        self.settings, self.catalog, self.certificate, self.limits = settings, catalog, certificate, limits
         self.metrics = Metrics()
         self.queue: deque[None] = deque()  # one item a connection that waits for a thread
         self.draining = False
@@ -43,46 +50,49 @@ class Service:
     def why_not_ready(self) -> str:
         if self.draining:
             return "draining: this process was told to end"
-        return "" if self.store.catalog else f"no catalog: {self.store.state.error}"
+        return "" if self.catalog.value else f"no catalog: {self.catalog.state.error}"
 
     def busy(self) -> bool:
         return len(self.queue) > self.limits.waiting
 
     def start(self, listener: socket.socket) -> WSGIApplication:
         """Read the catalog, begin to watch it, answer on the metrics port; the application to serve."""
-        self.watch_once()
+        self.catalog.refresh()
         threading.Thread(target=self._watch, name="catalog", daemon=True).start()
-        ready = Condition(self.store, self.contexts, lambda: not self.why_not_ready())
+        ready = Condition(self.catalog, self.certificate, lambda: not self.why_not_ready())
         self.metrics.registry.register(ready)
         metrics.start(listener, self.metrics.registry, self.why_not_ready)
-        return create(Admission(lambda: self.store.catalog, self.settings, self.metrics, self.busy))
+        return create(Admission(lambda: self.catalog.value, self.settings, self.metrics, self.busy))
 
     def _watch(self) -> None:
         while not self.draining:
             time.sleep(self.limits.poll_seconds)
             try:
-                self.watch_once()
+                self.catalog.refresh()
             except Exception as error:  # noqa: BLE001 - the thread must live; the age of the catalog tells as well
                 logs.event(logging.ERROR, "bug", logs.place(error))
 
-    def watch_once(self) -> None:
-        before = self.store.state
-        after = self.store.refresh()
-        if after.error and after.error != before.error:
-            kept = "the last good catalog is kept" if after.catalog else "not ready"
-            logs.event(logging.ERROR, "catalog-refused", {"message": after.error, "so": kept})
-        elif after.loaded_at != before.loaded_at or (before.error and not after.error):
-            logs.event(logging.INFO, "catalog-loaded", _summary(after))
+
+def catalog_changed(state: State[LoadedCatalog | None]) -> None:
+    _note("catalog", state, _summary(state.value) if state.value else {})
 
 
-def _summary(state: State) -> dict[str, str | int]:
-    if not state.catalog:
-        return {}
-    found = state.catalog
-    roles = sum(len(item.roles) for item in found.namespaces.values())
+def certificate_changed(state: State[Serving]) -> None:
+    _note("certificate", state, {})
+
+
+def _note(name: str, state: State[Any], loaded: dict[str, str | int]) -> None:
+    if state.error:
+        so = f"the last good {name} is kept" if state.value else "not ready"
+        logs.event(logging.ERROR, f"{name}-refused", {"message": state.error, "so": so})
+    else:
+        logs.event(logging.INFO, f"{name}-loaded", loaded)
+
+
+def _summary(found: LoadedCatalog) -> dict[str, str | int]:
     return {
         "cluster": found.cluster.name,
         "digest": found.digest,
         "namespaces": len(found.namespaces),
-        "roles": roles,
+        "roles": sum(len(item.roles) for item in found.namespaces.values()),
     }

@@ -1,9 +1,7 @@
-"""The catalog on disk: read whole or not at all, and the last good one kept while the files are wrong."""
+"""The catalog on disk: read whole or not at all."""
 
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from policies.catalog import (
@@ -18,10 +16,9 @@ from policies.catalog import (
     parse_namespace,
 )
 from webhook.config import LoadedCatalog
+from webhook.kept import Kept, State
 
 MAX_FILE_BYTES = 64 * 1024 * 1024  # far above any generated file; a wrong path must not fill the memory
-
-Signature = tuple[tuple[str, int, int, int], ...]
 
 
 def load(catalog_dir: Path, cluster_file: Path) -> LoadedCatalog:
@@ -113,59 +110,18 @@ def _same(first: Path, second: Path) -> bool:
         return False
 
 
-def signature(catalog_dir: Path, cluster_file: Path) -> Signature:
-    """What changes when any file does: a ConfigMap volume swaps its `..data`, so inodes change at once."""
-    return tuple(_stat(path) for path in (catalog_dir, cluster_file, *sorted(catalog_dir.glob("*.json"))))
-
-
-def _stat(path: Path) -> tuple[str, int, int, int]:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, for every file at every poll
-    except OSError:
-        return (path.name, 0, 0, 0)
-    return (path.name, found.st_ino, found.st_mtime_ns, found.st_size)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What is served and how the last look at the files went. Times are seconds since the epoch, 0 for never.
-
-    `succeeded_at` is when the files were last found to be what is served; `error` is empty when they are.
-    """
-
-    catalog: LoadedCatalog | None = None
-    loaded_at: float = 0
-    succeeded_at: float = 0
-    error: str = "not read yet"
-    seen: Signature = ()
-
-
-class Store:
-    """`state` is replaced whole, so any thread may read it; `refresh` is called by one thread at a time."""
-
-    def __init__(self, catalog_dir: Path, cluster_file: Path, clock: Callable[[], float] = time.time) -> None:
-        self.state = State()
-        self._folder, self._cluster_file, self._clock = catalog_dir, cluster_file, clock
-
-    @property
-    def catalog(self) -> LoadedCatalog | None:
-        return self.state.catalog
-
-    def refresh(self) -> State:
-        """Look at the files, and load them if they changed or were wrong the last time. Raises nothing.
-
-        The signature is taken before reading, so a swap in the middle is seen by the next call.
-        """
-        before = self.state
-        seen = signature(self._folder, self._cluster_file)
-        now = self._clock()
-        if seen == before.seen and not before.error:
-            self.state = replace(before, succeeded_at=now)
-            return self.state
-        try:
-            catalog = load(self._folder, self._cluster_file)
-        except CatalogError as error:
-            self.state = replace(before, error=str(error), seen=seen)
-        else:
-            self.state = State(catalog, now, now, "", seen)
-        return self.state
+def kept(
+    catalog_dir: Path,
+    cluster_file: Path,
+    on_change: Callable[[State[LoadedCatalog | None]], None],
+    clock: Callable[[], float] = time.time,
+) -> Kept[LoadedCatalog | None]:
+    """The catalog of these files, not read yet; None until they have been right once."""
+    return Kept[LoadedCatalog | None](
+        State(None),
+        lambda: (catalog_dir, cluster_file, *sorted(catalog_dir.glob("*.json"))),
+        lambda: load(catalog_dir, cluster_file),
+        CatalogError,
+        on_change=on_change,
+        clock=clock,
+    )

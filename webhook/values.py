@@ -156,7 +156,9 @@ def template(text: str) -> str:
             f"got {size} bytes, expected 1 to {MAX_TEMPLATE_BYTES} bytes of text with {{{{ key }}}} in it"
         )
     if "{{" in _PLACEHOLDER.sub("", text):  # the agent would refuse it, when the pod is there already
-        raise WrongValueError("got a {{ without a key and its }}, expected {{ key }}, with nothing but a key in it")
+        raise WrongValueError(
+            "got a {{ without a key and its }}, expected {{ key }}, with nothing but a key in it"
+        )
     if not _PLACEHOLDER.search(text):
         raise WrongValueError(
             "got no {{ key }}, without which nothing of the secret is in the file; expected at least one"

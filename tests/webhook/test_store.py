@@ -6,7 +6,7 @@ import pytest
 
 from policies.catalog import CatalogError
 from tests.webhook import catalogs
-from webhook.store import Store, load
+from webhook.store import kept, load
 
 
 def test_a_whole_catalog_is_loaded_with_its_manifests_digest(tmp_path: Path) -> None:
@@ -113,30 +113,30 @@ def test_the_cluster_file_may_stand_in_the_catalog_folder(tmp_path: Path) -> Non
 def test_the_last_good_catalog_is_kept_while_the_files_are_wrong(tmp_path: Path) -> None:
     folder, cluster_file = catalogs.write(tmp_path, "payments")
     clock = iter([100.0, 200.0, 300.0, 400.0])
-    store = Store(folder, cluster_file, lambda: next(clock))
-    good = store.refresh().catalog
+    store = kept(folder, cluster_file, lambda _: None, lambda: next(clock))
+    good = store.refresh().value
 
     (folder / "manifest.json").write_text("{")
     broken = store.refresh()
-    assert broken.catalog is good
+    assert broken.value is good
     assert "manifest.json: got no JSON" in broken.error
     assert (broken.loaded_at, broken.succeeded_at) == (100, 100)
 
     catalogs.write(tmp_path, "payments", "orders")
     repaired = store.refresh()
     assert repaired.error == ""
-    assert repaired.catalog
-    assert list(repaired.catalog.namespaces["payments"].roles) == ["orders", "payments"]
+    assert repaired.value
+    assert list(repaired.value.namespaces["payments"].roles) == ["orders", "payments"]
     assert (repaired.loaded_at, repaired.succeeded_at) == (300, 300)
 
     unchanged = store.refresh()
-    assert unchanged.catalog is repaired.catalog
+    assert unchanged.value is repaired.value
     assert (unchanged.loaded_at, unchanged.succeeded_at) == (300, 400)
 
 
 def test_without_any_good_catalog_there_is_none(tmp_path: Path) -> None:
-    store = Store(tmp_path / "none", tmp_path / "none.json")
-    assert store.refresh().catalog is None
+    store = kept(tmp_path / "none", tmp_path / "none.json", lambda _: None)
+    assert store.refresh().value is None
     assert "none.json: got no such file" in store.state.error
 
 
@@ -147,10 +147,10 @@ def test_a_swap_of_a_configmap_volume_is_noticed(tmp_path: Path) -> None:
         catalogs.write_files(tmp_path / f"v{number}", {"payments": content})
     volume = tmp_path / "volume"
     catalogs.mount(volume, tmp_path / "v1")
-    store = Store(volume, cluster_file)
-    first = store.refresh().catalog
+    store = kept(volume, cluster_file, lambda _: None)
+    first = store.refresh().value
     catalogs.mount(volume, tmp_path / "v2")
-    second = store.refresh().catalog
+    second = store.refresh().value
     assert first
     assert second
     assert list(first.namespaces["payments"].roles) == ["payments"]
@@ -161,7 +161,7 @@ def test_a_wrong_catalog_is_read_again_even_when_its_files_look_the_same(tmp_pat
     """Reading may have failed for a passing reason, or in the middle of a swap."""
     folder, cluster_file = catalogs.write(tmp_path)
     shutil.move(folder / "payments.json", tmp_path / "aside.json")
-    store = Store(folder, cluster_file)
+    store = kept(folder, cluster_file, lambda _: None)
     assert store.refresh().error
     shutil.move(tmp_path / "aside.json", folder / "payments.json")
     assert store.refresh().error == ""

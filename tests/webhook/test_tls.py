@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from tests.webhook.serving import lenient, replace, write_certificate
-from webhook.tls import Contexts, RequestSocket, TLSError, read
+from webhook.tls import RequestSocket, TLSError, kept, read
 
 
 def test_the_context_asks_for_tls_1_2_and_hands_out_session_tickets(tmp_path: Path) -> None:
@@ -67,51 +67,51 @@ def test_files_that_cannot_serve_are_refused_by_name(tmp_path: Path, damage: Cal
 def test_a_context_is_built_once_and_again_when_the_files_change(tmp_path: Path) -> None:
     write_certificate(tmp_path)
     changes: list[str] = []
-    contexts = Contexts(tmp_path / "tls.crt", tmp_path / "tls.key", changes.append)
-    first = contexts.current()
-    assert contexts.current() is first
+    certificate = kept(tmp_path / "tls.crt", tmp_path / "tls.key", lambda state: changes.append(state.error))
+    first = certificate.refresh().value.context
+    assert certificate.refresh().value.context is first
     write_certificate(tmp_path, hours=1)
-    second = contexts.current()
+    second = certificate.refresh().value.context
     assert second is not first
-    assert contexts.current() is second
+    assert certificate.refresh().value.context is second
     assert changes == [""]
-    assert contexts.not_after < time.time() + 3601
+    assert certificate.value.not_after < time.time() + 3601
 
 
 def test_a_pair_that_does_not_match_keeps_the_old_context_until_it_does(tmp_path: Path) -> None:
     """The two files may be replaced one after the other."""
     write_certificate(tmp_path)
     changes: list[str] = []
-    contexts = Contexts(tmp_path / "tls.crt", tmp_path / "tls.key", changes.append)
-    first = contexts.current()
+    certificate = kept(tmp_path / "tls.crt", tmp_path / "tls.key", lambda state: changes.append(state.error))
+    first = certificate.refresh().value.context
     fresh = tmp_path / "fresh"
     fresh.mkdir()
     write_certificate(fresh)
     replace(tmp_path / "tls.crt", (fresh / "tls.crt").read_bytes())
     for _ in range(3):
-        assert contexts.current() is first
-    assert "KEY_VALUES_MISMATCH" in contexts.error
-    assert len(changes) == 1, "tried once, not at each connection"
+        assert certificate.refresh().value.context is first
+    assert "KEY_VALUES_MISMATCH" in certificate.state.error
+    assert len(changes) == 1, "said once, not at each connection"
     replace(tmp_path / "tls.key", (fresh / "tls.key").read_bytes())
-    assert contexts.current() is not first
-    assert contexts.error == ""
+    assert certificate.refresh().value.context is not first
+    assert certificate.state.error == ""
 
 
 def test_files_that_could_not_be_read_at_all_are_tried_again_as_they_are(tmp_path: Path) -> None:
     """Without a free file descriptor a renewed certificate would otherwise be served never."""
     write_certificate(tmp_path)
     changes: list[str] = []
-    contexts = Contexts(tmp_path / "tls.crt", tmp_path / "tls.key", changes.append)
-    first = contexts.current()
+    certificate = kept(tmp_path / "tls.crt", tmp_path / "tls.key", lambda state: changes.append(state.error))
+    first = certificate.refresh().value.context
     write_certificate(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        assert contexts.current() is first
-        assert contexts.current() is first
+        assert certificate.refresh().value.context is first
+        assert certificate.refresh().value.context is first
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert contexts.current() is not first
+    assert certificate.refresh().value.context is not first
     assert "Too many open files" in changes[0]
     assert changes[1:] == [""], "one line a reason, not one a connection"
 
@@ -122,11 +122,11 @@ def test_a_swap_as_a_secret_volume_makes_it_is_noticed(tmp_path: Path) -> None:
         write_certificate(tmp_path / version)
     link = tmp_path / "..data"
     link.symlink_to("v1")
-    contexts = Contexts(link / "tls.crt", link / "tls.key", lambda _: None)
-    first = contexts.current()
+    certificate = kept(link / "tls.crt", link / "tls.key", lambda _: None)
+    first = certificate.refresh().value.context
     (tmp_path / "next").symlink_to("v2")
     (tmp_path / "next").rename(link)
-    assert contexts.current() is not first
+    assert certificate.refresh().value.context is not first
 
 
 @pytest.fixture

@@ -1,0 +1,89 @@
+"""A value read from files that change: read whole, and the last good one kept while the files are wrong."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+Signature = tuple[tuple[str, int, int, int], ...]
+
+
+def signature(files: Iterable[Path]) -> Signature:
+    """What changes when any file does: a volume swaps its `..data`, so inodes change at once."""
+    return tuple(_stat(path) for path in files)
+
+
+def _stat(path: Path) -> tuple[str, int, int, int]:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, for every file at every look
+    except OSError:
+        return (path.name, 0, 0, 0)
+    return (path.name, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+@dataclass(frozen=True, slots=True)
+class State(Generic[T]):
+    """What is kept and how the last look at the files went. Times are seconds since the epoch, 0 for never.
+
+    `succeeded_at` is when the files were last found to be what is kept; `error` is empty when they are.
+    """
+
+    value: T
+    loaded_at: float = 0
+    succeeded_at: float = 0
+    error: str = "not read yet"
+    seen: Signature = ()
+
+
+class Kept(Generic[T]):
+    """`state` is replaced whole, so any thread may read it, and any may call `refresh`."""
+
+    def __init__(
+        self,
+        state: State[T],
+        files: Callable[[], Iterable[Path]],
+        read: Callable[[], T],
+        wrong: type[Exception],
+        *,
+        on_change: Callable[[State[T]], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`read` raises `wrong`. `on_change` gets the state after each reading, but each reason of an error once."""
+        self.state = state
+        self._files, self._read, self._wrong = files, read, wrong
+        self._on_change, self._clock = on_change, clock
+        self._lock = threading.Lock()
+
+    @property
+    def value(self) -> T:
+        return self.state.value
+
+    def refresh(self) -> State[T]:
+        """Look at the files, and read them if they changed or were wrong the last time.
+
+        One thread looks; the others don't wait for it. The signature is taken before reading, so that the next
+        look sees a swap in the middle.
+        """
+        if self._lock.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._lock.release()
+        return self.state
+
+    def _look(self) -> None:
+        before, seen, now = self.state, signature(self._files()), self._clock()
+        if seen == before.seen and not before.error:
+            self.state = replace(before, succeeded_at=now)
+            return
+        try:
+            self.state = State(self._read(), now, now, "", seen)
+        except self._wrong as error:
+            self.state = replace(before, error=str(error), seen=seen)
+        if not self.state.error or self.state.error != before.error:
+            self._on_change(self.state)
