@@ -100,14 +100,15 @@ def test_each_flag_of_serve_is_set_by_the_chart_or_is_a_value() -> None:
 def test_serve_takes_the_arguments_of_the_deployment(values: tuple[str, ...], tmp_path: Path) -> None:
     command, name, *arguments = arguments_of(manifests(*values))
     assert (command, name) == ("webhook", "serve")
-    for option in ("--tls-cert=", "--tls-key="):
-        (path,) = (argument.removeprefix(f"{option}/tls/") for argument in arguments if option in argument)
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).touch()
-    here = [argument.replace("=/tls/", f"={tmp_path}/") for argument in arguments]
+    here = [re.sub("=(/tls|/catalog)", rf"={tmp_path}\\1", argument) for argument in arguments]
+    for argument in here:
+        flag, _, path = argument.partition("=")
+        if flag in ("--tls-cert", "--tls-key", "--cluster"):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).touch()
     found = serve.make_context("serve", here).params
-    assert str(found["catalog"]) == "/catalog"
-    assert str(found["cluster"]) == "/catalog/cluster.json"
+    assert found["cluster"] == tmp_path / "catalog" / "cluster.json"
+    assert found["cluster"].parent == found["catalog"]
 
 
 def test_pods_get_the_image_of_the_webhook_unless_another_is_given() -> None:
