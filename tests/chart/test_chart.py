@@ -100,7 +100,7 @@ def test_each_flag_of_serve_is_set_by_the_chart_or_is_a_value() -> None:
 def test_serve_takes_the_arguments_of_the_deployment(values: tuple[str, ...], tmp_path: Path) -> None:
     command, name, *arguments = arguments_of(manifests(*values))
     assert (command, name) == ("webhook", "serve")
-    here = [re.sub("=(/tls|/catalog)", rf"={tmp_path}\\1", argument) for argument in arguments]
+    here = [re.sub("=(?=/tls|/catalog)", f"={tmp_path}", argument) for argument in arguments]
     for argument in here:
         flag, _, path = argument.partition("=")
         if flag in ("--tls-cert", "--tls-key", "--cluster"):
