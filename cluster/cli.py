@@ -66,7 +66,7 @@ def check(*, pre: bool, certificates: bool, **shared: Any) -> int:  # noqa: ANN4
     return run.check(run.Asked(**shared), pre=pre, certificates=certificates)
 
 
-@group.command()
+@group.command(short_help="Make what an empty server lacks")
 @server_options
 @_kube_options
 @click.option(

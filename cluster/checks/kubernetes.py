@@ -44,7 +44,7 @@ def kubelet_versions(tree: Tree, nodes: Fact[tuple[Node, ...]]) -> Finding:
 
 
 def _needed(tree: Tree) -> tuple[Version, str]:
-    """The oldest version that will do, and what for: the last of the equally new reasons is the most telling."""
+    """The oldest version that will do, and what for: of equally new reasons the first, which tells most."""
     reasons = [(NATIVE_SIDECARS, "native sidecars")]
     if any(secret.env for secret in tree.secrets()):
         reasons.append((ENV_FROM_FILES, "secrets as environment variables (`env: true` in role files)"))
