@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench image e2e lock golden clean
+.PHONY: help demo test check bench bench-cluster image e2e lock golden clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements-dev.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "podkeys needs Python 3.11 or newer; got no $(PYTHON) on PATH. Install it, or: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
@@ -34,6 +34,9 @@ check: $(READY) ## formatting, lint, types, imports between packages
 
 bench: $(READY) ## speed and memory, as ratios within one run
 	@$(BIN)/python -m bench
+
+bench-cluster: $(READY) ## what injection adds in the cluster of KUBECONFIG, which needs the images of `make e2e`; VAULT_K8S=BINARY compares
+	@VAULT_K8S="$(VAULT_K8S)" $(BIN)/python -m bench.cluster
 
 # BASE, any image with Python 3.11 or newer and pip; ENGINE, whatever builds a Containerfile; ENGINE_FLAGS, what it needs here
 BASE ?= docker.io/library/python:3.13-slim

@@ -61,7 +61,8 @@ def test_a_wrong_ca_of_the_server_shows_in_the_description_of_the_pod(
         with published(installation, change):
             restart_webhook()
             with deployed("distrusts", CARD):
-                assert failure_of("distrusts")["exitCode"] == 14
+                found = failure_of("distrusts")
+                assert found["exitCode"] == 14, found["message"]
                 said = described("distrusts")
                 assert "https://vault.vault.svc:8200 is not trusted" in said
                 assert "check caFile in the cluster file" in said
@@ -230,7 +231,8 @@ def test_another_audience_on_the_server_shows_in_the_description_of_the_pod(
     installation.call("POST", AUTH_ROLE, {**role, "bound_audiences": ["elsewhere"]})
     try:
         with deployed("unheard", CARD):
-            assert failure_of("unheard")["exitCode"] == 12
+            found = failure_of("unheard")
+            assert found["exitCode"] == 12, found["message"]
             said = described("unheard")
             assert "audience" in said.split("Message:")[1].split("\n")[0]
     finally:
