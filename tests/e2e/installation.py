@@ -32,8 +32,16 @@ PODKEYS = Path(sys.executable).with_name("podkeys")
 NAMESPACE = "shop"
 WEBHOOK = "podkeys-system"
 CLUSTER = "e2e"
-DEADLINE_SECONDS = 15
-FLAGS = {"poll-interval": 5, "drain": 1, "deadline": DEADLINE_SECONDS}
+DEADLINE_SECONDS, POLL_SECONDS = 15, 5
+# little CPU, so that many pods fit on a node of two cores, a Guaranteed one among them
+FLAGS = {
+    "poll-interval": POLL_SECONDS,
+    "drain": 1,
+    "deadline": DEADLINE_SECONDS,
+    "init-cpu": "20m",
+    "init-cpu-limit": "400m",
+    "sidecar-cpu-limit": "200m",
+}
 _INJECTED = {"podkeys.dev/injection": "enabled"}
 _RESTRICTED = {**_INJECTED, "pod-security.kubernetes.io/enforce": "restricted"}
 # labels and service accounts
@@ -87,12 +95,22 @@ class Installation:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def publish(self, *words: str) -> None:
-        """From role files to the server and the webhook's ConfigMaps; `words` go to `podkeys policies apply`."""
+    def publish(self) -> None:
+        """From role files to the server, and then to the webhook's ConfigMaps."""
         self.podkeys("policies", "generate")
+        self.apply_policies()
+        self.apply_catalog()
+
+    def apply_policies(self, *words: str) -> None:
+        """The generated tree to the server; `words` go to `podkeys policies apply`."""
         self.podkeys("policies", "apply", "--cluster", CLUSTER, "--address", self.address, *words)
+
+    def apply_catalog(self) -> None:
+        """The generated catalog to the webhook; its pods are touched, so that their kubelets look at once."""
         catalog = self.folder / "generated" / CLUSTER / "catalog.configmap.yaml"
         kubectl("apply", "-n", WEBHOOK, "--server-side", "-f", str(catalog))
+        touch = ("annotate", "pods", "--all", "--overwrite", f"touched={time.time()}")
+        kubectl("-n", WEBHOOK, *touch)
 
 
 def helm(*words: str) -> str:
@@ -180,17 +198,24 @@ def _prepare(found: Installation) -> None:
         found.call("POST", f"sys/mounts/{mount}", {"type": "pki", "config": {"max_lease_ttl": "87600h"}})
         root = {"common_name": f"{mount} root", "key_type": "ec", "key_bits": 256, "ttl": "87600h"}
         found.call("POST", f"{mount}/root/generate/internal", root)
-    issuer = json.loads(kubectl("get", "--raw", "/.well-known/openid-configuration").stdout)["issuer"]
-    keys = json.loads(kubectl("get", "--raw", "/openid/v1/jwks").stdout)["keys"]
-    found.call("POST", "sys/auth/jwt-e2e", {"type": "jwt"})
+    accept_tokens(found, "jwt-e2e")
+    for path, values in SECRETS.items():
+        found.call("POST", f"kv/data/{path}", {"data": values})
+
+
+def accept_tokens(found: Installation, mount: str, *cluster: str) -> None:
+    """Enable a login at `mount` for service accounts of one cluster: ours, or that of the kubectl options `cluster`."""
+    issuer = json.loads(kubectl(*cluster, "get", "--raw", "/.well-known/openid-configuration").stdout)[
+        "issuer"
+    ]
+    keys = json.loads(kubectl(*cluster, "get", "--raw", "/openid/v1/jwks").stdout)["keys"]
+    found.call("POST", f"sys/auth/{mount}", {"type": "jwt"})
     config = {
         "jwt_validation_pubkeys": [_pem(key) for key in keys],
         "bound_issuer": issuer,
         "jwt_supported_algs": ["RS256"],
     }
-    found.call("POST", "auth/jwt-e2e/config", config)
-    for path, values in SECRETS.items():
-        found.call("POST", f"kv/data/{path}", {"data": values})
+    found.call("POST", f"auth/{mount}/config", config)
 
 
 def _pem(key: dict[str, str]) -> str:
