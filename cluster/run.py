@@ -135,7 +135,7 @@ def _made(plan: Plan, session: Server, *, shown: bool) -> Iterator[Step]:
             session.write(step.path, step.fields)
         except ApplyError as error:
             raise StoppedError(
-                f"stopped at {number + 1} of {len(plan.steps)}, {step.path}: {error}\n"
+                f"stopped at {number + 1} of {len(plan.steps)}, {step.says}: {error}\n"
                 f"made before it, and standing: {number}; once the cause is gone, run it again: it goes on from there",
                 error,
             ) from error

@@ -1,10 +1,7 @@
 """docs/cluster-file.md is held to the program and to a real server: its fields, its example, its commands."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +9,13 @@ import pytest
 
 from demo import openbao
 from demo.service_accounts import Issuer
+from tests.cluster import api_server
+from tests.cluster.commands import podkeys
 
 TOP = Path(__file__).parent.parent
 TEXT = (TOP / "docs" / "cluster-file.md").read_text()
-CA = TOP / "deploy" / "example" / "clusters" / "vault-ca.pem"
 README = (TOP / "README.md").read_text()
-SHELL = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = re.findall(r"^podkeys (.*)$", TEXT, re.MULTILINE)
 
 
 def block(text: str) -> str:
@@ -33,34 +31,19 @@ def server() -> Iterator[openbao.Server]:
         yield started
 
 
-def run(command: list[str], folder: Path, server: openbao.Server) -> str:
-    env = os.environ | {
-        "PATH": f"{openbao.binary().parent}:{os.environ['PATH']}",
-        "HOME": str(folder),
-        "BAO_ADDR": server.address,
-        "BAO_TOKEN": server.root_token,
-    }
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
 def test_a_pod_can_log_in_after_the_documented_commands(tmp_path: Path, server: openbao.Server) -> None:
     issuer = Issuer()
-    (tmp_path / "issuer.pem").write_text(issuer.public_pem)
-    assert len(SHELL) == 2
-    for script in SHELL:
-        known = re.sub(r"bound_issuer=\S+", f"bound_issuer={issuer.url}", script).replace("RS256", "ES256")
-        # This server runs in no pod, so it has to be told what it would read there
-        in_pod = f"disable_local_ca_jwt=true kubernetes_ca_cert=@{CA} kubernetes_host"
-        known = known.replace("kubernetes_host", in_pod)
-        run(["sh", "-eu", "-c", known], tmp_path, server)
     for folder, name, text in (("clusters", "a", TEXT), ("roles", "payments", README)):
         (tmp_path / folder).mkdir()
         content = block(text).replace("https://vault.example.com:8200", server.address)
         (tmp_path / folder / f"{name}.yaml").write_text(content)
-    run([sys.executable, "-m", "podkeys", "policies", "generate"], tmp_path, server)
-    run([sys.executable, "-m", "podkeys", "policies", "apply", "--cluster", "eu-nl-prod-a"], tmp_path, server)
+    assert len(COMMANDS) == 4
+    with api_server.serving(api_server.documents(issuer), tmp_path) as kubeconfig:
+        for command in COMMANDS:
+            reads = [f"--kubeconfig={kubeconfig}"] if "bootstrap" in command else []
+            done = podkeys(tmp_path, *command.split(), *reads, token=server.root_token)
+            plans = "bootstrap" in command and "--apply" not in command
+            assert done.code == (2 if plans else 0), f"{command}: {done.out}{done.err}"
     login = {
         "role": "podkeys.payments.payments.payments-api",
         "jwt": issuer.token("payments", "payments-api"),
