@@ -17,6 +17,10 @@ from policies.roles import start
 LAZY = {
     "plan": ("policies.apply.cli", "Show what apply would change on the server"),
     "apply": ("policies.apply.cli", "Make the server as the generated tree says"),
+    "can": ("policies.review.cli", "Whether a role, policy or service account can do something"),
+    "explain": ("policies.review.cli", "Why something is allowed or refused, and what would change it"),
+    "who-can": ("policies.review.cli", "Who can do something"),
+    "diff": ("policies.review.cli", "What a change of policies gives and takes"),
 }
 
 
@@ -24,14 +28,15 @@ SHOWN_FROM = 500  # role files; fewer are done at once
 
 
 class Commands(click.Group):
-    """`plan` and `apply` speak to a server: their modules are imported only when they are called."""
+    """Modules that take long to import are imported only when their commands are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *LAZY])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in LAZY:
-            command: click.Command = getattr(importlib.import_module(LAZY[cmd_name][0]), cmd_name)
+            module = importlib.import_module(LAZY[cmd_name][0])
+            command: click.Command = getattr(module, cmd_name.replace("-", "_"))
             return command
         return super().get_command(ctx, cmd_name)
 

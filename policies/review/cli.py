@@ -1,0 +1,195 @@
+"""`podkeys policies can`, `explain`, `who-can`, `diff`: questions to a folder of policies and auth roles."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from policies.acl.dialects import DIALECTS, NEWEST
+from policies.review import advice, show
+from policies.review.diff import Change, Side, changes
+from policies.review.errors import ReviewError
+from policies.review.find import named
+from policies.review.inventory import Inventory, read
+from policies.review.language import TooManyError
+from policies.review.questions import OPERATIONS, Answer, ask
+from policies.review.questions import who_can as askers
+from policies.review.subjects import Policies, Reading
+
+_SOURCE = re.compile(rb"^# source: (.+)$", re.MULTILINE)
+
+
+def _options(command: Callable[..., int]) -> Callable[..., int]:
+    command = click.option("--json", "as_json", is_flag=True, help="The answer as JSON on standard output.")(
+        command
+    )
+    return click.option(
+        "--dialect",
+        type=click.Choice(sorted(DIALECTS)),
+        default=NEWEST.name,
+        show_default=True,
+        help="The server whose rules are followed: the newest of that name or older than the next.",
+    )(command)
+
+
+def _policies(command: Callable[..., int]) -> Callable[..., int]:
+    return click.option(
+        "--policies",
+        "folder",
+        type=click.Path(path_type=Path),
+        metavar="DIRECTORY",
+        default=Path("generated"),
+        show_default=True,
+        help="Folder of policies (*.hcl, *.json) and auth roles (*.json), generated or not.",
+    )(command)
+
+
+_OPERATION = click.argument("operation", type=click.Choice(sorted(OPERATIONS)))
+
+
+def _opened(folder: Path, dialect: str) -> tuple[Inventory, Policies]:
+    inventory = read(folder)
+    return inventory, Policies(inventory, Reading(DIALECTS[dialect], datetime.now(UTC)))
+
+
+def _answers(folder: Path, dialect: str, subject: str, question: tuple[str, str]) -> list[tuple[Answer, str]]:
+    """With the change that would allow what is refused."""
+    operation, path = question
+    try:
+        inventory, policies = _opened(folder, dialect)
+        answers = [ask(policies, found, operation, path) for found in named(inventory, subject)]
+    except ReviewError as error:
+        raise click.ClickException(str(error)) from None
+    return [
+        (answer, advice.change(answer, operation, path, source=_source(inventory, answer)))
+        for answer in answers
+    ]
+
+
+def _source(inventory: Inventory, answer: Answer) -> str:
+    """The role file that a subject's policy was generated from, or empty."""
+    texts = (inventory.policies[name].text for name in answer.subject.policies)
+    found = (_SOURCE.search(text, 0, 1000) for text in texts)
+    return next((one[1].decode("utf-8", "replace") for one in found if one), "")
+
+
+@click.command(short_help="Whether a role, policy or service account can do something")
+@click.argument("subject")
+@_OPERATION
+@click.argument("path")
+@_policies
+@_options
+def can(subject: str, operation: str, path: str, folder: Path, dialect: str, *, as_json: bool) -> int:
+    """Say whether SUBJECT can do OPERATION on PATH.
+
+    SUBJECT is an auth role (MOUNT/NAME or NAME), a policy, or NAMESPACE/SERVICE-ACCOUNT. PATH is the API's, so
+    kv/data/payments/stripe for a key-value store of version 2.
+
+    \b
+    Examples:
+      podkeys policies can payments/payments-api read kv/data/payments/stripe
+      podkeys policies can podkeys.payments.payments.payments-api update sys/leases/renew
+
+    Exit codes: 0 yes; 1 no; 64 usage.
+    """  # noqa: D301 - \b is click's mark for lines as they stand
+    answers = _answers(folder, dialect, subject, (operation, path))
+    may = any(answer.may for answer, _ in answers)
+    if as_json:
+        click.echo(json.dumps([show.answer_json(answer) for answer, _ in answers], indent=2))
+    else:
+        click.echo("yes" if may else "no")
+    return int(not may)
+
+
+@click.command(short_help="Why something is allowed or refused, and what would change it")
+@click.argument("subject")
+@_OPERATION
+@click.argument("path")
+@_policies
+@_options
+def explain(subject: str, operation: str, path: str, folder: Path, dialect: str, *, as_json: bool) -> int:
+    """Name the stanza that decides whether SUBJECT can do OPERATION on PATH, with file and line, and those that lost.
+
+    For a refusal, the smallest change that would allow it. SUBJECT and PATH as `can` has them.
+
+    \b
+    Example:
+      podkeys policies explain payments/payments-api delete kv/data/payments/stripe
+
+    Exit codes: 0 allowed; 1 refused; 64 usage.
+    """  # noqa: D301 - \b is click's mark for lines as they stand
+    answers = _answers(folder, dialect, subject, (operation, path))
+    if as_json:
+        found = [show.answer_json(answer) | {"change": change} for answer, change in answers]
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo("\n".join(show.explain_text(answer, change) for answer, change in answers))
+    return int(not any(answer.may for answer, _ in answers))
+
+
+@click.command("who-can", short_help="Who can do something")
+@_OPERATION
+@click.argument("path")
+@_policies
+@_options
+def who_can(operation: str, path: str, folder: Path, dialect: str, *, as_json: bool) -> int:
+    """List who can do OPERATION on PATH: auth roles, their service accounts and namespaces, and the stanzas that say so.
+
+    Policies that no auth role names are listed by themselves. PATH as `can` has it.
+
+    \b
+    Examples:
+      podkeys policies who-can read kv/data/payments/stripe
+      podkeys policies who-can update auth/token/create --policies exported
+
+    Exit codes: 0 somebody; 1 nobody; 64 usage.
+    """  # noqa: D301 - \b is click's mark for lines as they stand
+    try:
+        inventory, policies = _opened(folder, dialect)
+        answers = list(askers(inventory, policies, operation, path))
+    except ReviewError as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps([show.answer_json(answer) for answer in answers], indent=2))
+    else:
+        click.echo(show.who_text(answers, operation, path))
+    return int(not answers)
+
+
+@click.command(short_help="What a change of policies gives and takes")
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option(
+    "--no-new-access", is_flag=True, help="Exit 1 where anybody gains anything: a gate for pull requests."
+)
+@_options
+def diff(old: Path, new: Path, dialect: str, *, no_new_access: bool, as_json: bool) -> int:
+    """Compare two folders by what their policies allow, over all paths, not by their text.
+
+    For each gain and loss of an auth role, or of a policy that none names, one path that shows it. What is reordered or
+    reformatted shows nothing. Other limits (parameters, wrapping, pages, control groups) on what is granted count as a gain.
+
+    \b
+    Example:
+      git worktree add ../before main
+      podkeys policies diff ../before/generated generated --no-new-access
+
+    Exit codes: 0 no change; 2 changes; 1 gains, with --no-new-access; 64 usage.
+    """  # noqa: D301 - \b is click's mark for lines as they stand
+    try:
+        found = list(changes(*(Side(*_opened(folder, dialect)) for folder in (old, new))))
+    except (ReviewError, TooManyError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(_diff_json(found) if as_json else show.diff_text(found))
+    if no_new_access:
+        return int(any(change.gained or change.limits for change in found))
+    return 2 if found else 0
+
+
+def _diff_json(found: list[Change]) -> str:
+    document: list[dict[str, Any]] = [show.change_json(change) for change in found]
+    return json.dumps(document, indent=2)

@@ -1,0 +1,32 @@
+"""From what a person calls a subject to the subjects that are meant."""
+
+from policies.review.errors import ReviewError
+from policies.review.inventory import Inventory
+from policies.review.subjects import Subject, subjects
+
+
+def named(inventory: Inventory, name: str) -> list[Subject]:
+    """By auth role (`MOUNT/NAME` or `NAME`), by policy, or by service account (`NAMESPACE/NAME`): all that it may log in to.
+
+    Raises ReviewError where there is none.
+    """
+    found = [subject for subject in subjects(inventory) if _is(subject, name)]
+    if not found and name in inventory.policies:
+        found = [Subject(name, (name,))]
+    if not found:
+        known = ", ".join(subject.name for subject in list(subjects(inventory))[:5]) or "none"
+        raise ReviewError(
+            f"got {name!r}, expected an auth role, a policy, or NAMESPACE/SERVICE-ACCOUNT; here are such as: {known}"
+        )
+    return found
+
+
+def _is(subject: Subject, name: str) -> bool:
+    if name in (subject.name, subject.name.rpartition("/")[2]):
+        return True
+    namespace, _, account = name.removeprefix("system:serviceaccount:").replace(":", "/").partition("/")
+    return any(
+        one.namespace in (namespace, "*") and one.name in (account, "*")
+        for one in subject.accounts
+        if account
+    )

@@ -1,0 +1,131 @@
+"""Answers as text for people and as JSON for programs. Pure.
+
+What comes from files may hold control characters that would hide a line on a terminal: they are shown escaped.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from policies.acl.rules import Rule
+from policies.acl.stanza import Stanza
+from policies.apply.show import plain
+from policies.review.diff import Change
+from policies.review.questions import Answer
+
+
+def place(stanza: Stanza) -> str:
+    return f"{stanza.policy}:{stanza.line}"
+
+
+def who_text(answers: list[Answer], operation: str, path: str) -> str:
+    if not answers:
+        return f"Nobody can {operation} {path}."
+    lines = [
+        f"{plain(answer.subject.name)}{_condition(answer)}\n{_accounts(answer)}{_by(answer)}"
+        for answer in answers
+    ]
+    return "\n".join([*lines, "", f"{len(answers)} can {operation} {path}."])
+
+
+def _condition(answer: Answer) -> str:
+    return f", {answer.condition}" if answer.condition else ""
+
+
+def _accounts(answer: Answer) -> str:
+    return "".join(f"    {plain(str(account))}\n" for account in answer.subject.accounts)
+
+
+def _by(answer: Answer) -> str:
+    return "".join(
+        f"    by {plain(place(stanza))}: {plain(stanza.path)}\n" for stanza in answer.stanzas
+    ).rstrip("\n")
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    return {
+        "subject": answer.subject.name,
+        "allowed": answer.decision.allowed,
+        "condition": answer.condition,
+        "reason": answer.decision.reason.value,
+        "serviceAccounts": [
+            {"namespace": account.namespace, "name": account.name, "selector": account.selector}
+            for account in answer.subject.accounts
+        ],
+        "by": [_stanza_json(stanza) for stanza in answer.stanzas],
+        "lost": [_stanza_json(stanza) for rule in answer.decision.lost for stanza in rule.stanzas],
+        "missingPolicies": list(answer.subject.missing),
+    }
+
+
+def _stanza_json(stanza: Stanza) -> dict[str, Any]:
+    return {
+        "file": stanza.policy,
+        "line": stanza.line,
+        "column": stanza.column,
+        "path": stanza.path,
+        "capabilities": sorted(stanza.capabilities),
+    }
+
+
+def explain_text(answer: Answer, advice: str) -> str:
+    decision = answer.decision
+    lines = [f"{plain(answer.subject.name)}: {_verdict(answer)}"]
+    lines += [f"  decided by {_shown(rule)}" for rule in (decision.deciding,) if rule]
+    lines += [f"  lost, as it is less close: {_shown(rule)}" for rule in decision.lost]
+    lines += [f"  names a policy that isn't here: {plain(name)}" for name in answer.subject.missing]
+    lines += [f"  to allow it: {plain(advice)}"] if advice else []
+    return "\n".join(lines)
+
+
+def _verdict(answer: Answer) -> str:
+    if answer.decision.allowed:
+        return click.style("yes", fg="green")
+    if answer.may:
+        return click.style(f"yes, {answer.condition}", fg="yellow")
+    about = f" ({plain(answer.decision.about)})" if answer.decision.about else ""
+    return click.style(f"no: {answer.decision.reason.value}", fg="red") + about
+
+
+def _shown(rule: Rule) -> str:
+    places = ", ".join(place(stanza) for stanza in rule.stanzas)
+    return plain(f"{rule.pattern} [{', '.join(sorted(rule.capabilities))}] at {places}")
+
+
+def diff_text(changes: Iterable[Change]) -> str:
+    lines = [line for change in changes for line in _change_lines(change)]
+    return "\n".join(lines) or "No change in what anybody can do."
+
+
+def _change_lines(change: Change) -> list[str]:
+    where = plain(f"{change.subject}: {change.witness}")
+    rule = change.new or change.old
+    by = plain(", ".join(place(stanza) for stanza in rule.stanzas)) if rule else ""
+    found = (
+        [click.style(f"+ {where}: gains {', '.join(sorted(change.gained))}", fg="red")]
+        if change.gained
+        else []
+    )
+    found += (
+        [click.style(f"- {where}: loses {', '.join(sorted(change.lost))}", fg="green")] if change.lost else []
+    )
+    found += (
+        [click.style(f"~ {where}: other limits on what is granted", fg="yellow")] if change.limits else []
+    )
+    return [*found, f"    by {by}"]
+
+
+def change_json(change: Change) -> dict[str, Any]:
+    def stanzas(rule: Rule | None) -> list[dict[str, Any]]:
+        return [_stanza_json(stanza) for stanza in rule.stanzas] if rule else []
+
+    return {
+        "subject": change.subject,
+        "witness": change.witness,
+        "gained": sorted(change.gained),
+        "lost": sorted(change.lost),
+        "limits": change.limits,
+        "old": stanzas(change.old),
+        "new": stanzas(change.new),
+    }

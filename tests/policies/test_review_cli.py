@@ -1,0 +1,197 @@
+"""`podkeys policies can`, `explain`, `who-can`, `diff` as a reviewer calls them, on generated and on foreign files."""
+
+import json
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import click.testing
+import pytest
+
+import podkeys
+from policies.review.inventory import read
+from policies.review.questions import OPERATIONS, ask, who_can
+from policies.review.subjects import Policies, Reading, subjects
+
+GENERATED = Path(__file__).parents[2] / "deploy" / "example" / "generated"
+STRIPE = "kv/data/payments/stripe"
+
+
+def call(*arguments: str | Path) -> click.testing.Result:
+    return click.testing.CliRunner().invoke(
+        podkeys.cli, ["policies", *map(str, arguments)], standalone_mode=False
+    )
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """Policies as people write them, with roles of the kubernetes method as `bao read -format=json` prints them."""
+    (tmp_path / "auth" / "k8s" / "role").mkdir(parents=True)
+    (tmp_path / "broad.hcl").write_text('# all of it\npath "kv/*" {\n  capabilities = ["read", "list"]\n}\n')
+    (tmp_path / "closed.json").write_text('{"path": {"kv/data/closed": {"capabilities": ["deny"]}}}')
+    data = {
+        "token_policies": ["broad", "Closed", "gone"],
+        "token_no_default_policy": False,
+        "bound_service_account_names": ["*"],
+        "bound_service_account_namespaces": ["shop", "mail"],
+        "bound_service_account_namespace_selector": '{"matchLabels":{"team":"pay"}}',
+    }
+    (tmp_path / "auth" / "k8s" / "role" / "shop.json").write_text(json.dumps({"data": data}))
+    return tmp_path
+
+
+def test_who_can_leads_to_service_accounts_and_to_the_line() -> None:
+    result = call("who-can", "read", STRIPE, "--policies", GENERATED)
+    assert result.return_value == 0
+    assert (
+        "jwt-eu-nl-prod-a/podkeys.payments.payments.payments-api\n    payments-api in payments\n"
+        in result.output
+    )
+    assert "by eu-nl-prod-a/payments/payments/policy.hcl:18: kv/data/payments/stripe" in result.output
+    assert result.output.endswith(f"2 can read {STRIPE}.\n")
+
+
+def test_nobody_is_an_answer_with_its_own_exit_code() -> None:
+    result = call("who-can", "delete", STRIPE, "--policies", GENERATED)
+    assert (result.return_value, result.output) == (1, f"Nobody can delete {STRIPE}.\n")
+    assert call("who-can", "delete", STRIPE, "--policies", GENERATED, "--json").output == "[]\n"
+
+
+def test_who_can_on_foreign_files_shows_globs_and_selectors(foreign: Path) -> None:
+    [answer] = json.loads(call("who-can", "read", "kv/data/x", "--policies", foreign, "--json").output)
+    assert answer["subject"] == "k8s/shop"
+    assert [(one["namespace"], one["name"]) for one in answer["serviceAccounts"]] == [
+        ("shop", "*"),
+        ("mail", "*"),
+        ("", "*"),
+    ]
+    assert answer["missingPolicies"] == ["gone"]
+    assert (answer["by"][0]["file"], answer["by"][0]["line"]) == ("broad.hcl", 2)
+
+
+def test_the_short_way_to_who_can_misses_nobody() -> None:
+    """Policies whose text can't be about a path aren't parsed; the answer is that of parsing all."""
+    inventory = read(GENERATED)
+    policies = Policies(inventory, Reading(now=datetime.now(UTC)))
+    found = 0
+    for path in (
+        STRIPE,
+        f"{STRIPE}/",
+        "/auth/token/renew-self",
+        "database/creds/payments-orders",
+        "kv",
+        "nothing/here",
+    ):
+        for operation in OPERATIONS:
+            short = [answer.subject.name for answer in who_can(inventory, policies, operation, path)]
+            every = (ask(policies, subject, operation, path) for subject in subjects(inventory))
+            assert short == [answer.subject.name for answer in every if answer.may]
+            found += len(short)
+    assert found > 5
+
+
+@pytest.mark.parametrize(
+    ("subject", "operation", "path", "code"),
+    [
+        ("payments/payments-api", "read", STRIPE, 0),
+        ("system:serviceaccount:payments:payments-api", "read", STRIPE, 0),
+        ("podkeys.payments.payments.payments-api", "read", STRIPE, 0),
+        ("jwt-eu-nl-prod-a/podkeys.payments.payments.payments-api", "list", STRIPE, 1),
+        ("podkeys.eu-nl-prod-a.payments.payments", "update", "auth/token/renew-self", 0),
+        ("web/storefront", "read", STRIPE, 1),
+    ],
+)
+def test_can_takes_roles_policies_and_service_accounts(
+    subject: str, operation: str, path: str, code: int
+) -> None:
+    result = call("can", subject, operation, path, "--policies", GENERATED)
+    assert (result.return_value, result.output) == (code, "no\n" if code else "yes\n")
+
+
+def test_a_subject_that_is_not_there_is_told_with_some_that_are() -> None:
+    result = call("can", "payment/payments-api", "read", STRIPE, "--policies", GENERATED)
+    assert isinstance(result.exception, click.ClickException)
+    assert "'payment/payments-api'" in result.exception.message
+    assert "jwt-eu-nl-prod-a/podkeys." in result.exception.message
+
+
+def test_explain_names_the_deciding_stanza_those_that_lost_and_the_way_out(foreign: Path) -> None:
+    result = call("explain", "shop/anybody", "read", "kv/data/closed", "--policies", foreign)
+    assert result.return_value == 1
+    assert "k8s/shop: no: denied" in result.output
+    assert "decided by kv/data/closed [deny] at closed.json:1" in result.output
+    assert "lost, as it is less close: kv/* [list, read] at broad.hcl:2" in result.output
+    assert "names a policy that isn't here: gone" in result.output
+    assert 'remove the denial at closed.json:1, or name "kv/data/closed" in a closer stanza' in result.output
+
+
+def test_explain_says_what_to_write_in_a_role_file() -> None:
+    result = call(
+        "explain", "payments/payments-api", "read", "kv/data/payments/mail", "--policies", GENERATED
+    )
+    assert "in payments.yaml, under spec.secrets: - {name: mail, path: kv/payments/mail}" in result.output
+
+
+def test_diff_shows_meaning_and_is_a_gate(tmp_path: Path) -> None:
+    new = tmp_path / "generated"
+    shutil.copytree(GENERATED, new)
+    policy = new / "eu-nl-prod-a" / "payments" / "payments" / "policy.hcl"
+    policy.write_text(
+        policy.read_text().replace('path "kv/data/payments/stripe"', 'path "kv/data/payments/*"')
+    )
+    result = call("diff", GENERATED, new, "--json")
+    changes = json.loads(result.output)
+    assert result.return_value == 2
+    assert {change["subject"].rpartition(".")[2] for change in changes} == {"payments-api", "payments-worker"}
+    assert [change["gained"] for change in changes] == [["read"]] * len(changes)
+    assert call("diff", GENERATED, new, "--no-new-access").return_value == 1
+    assert call("diff", new, GENERATED, "--no-new-access").return_value == 0
+    assert "loses read" in call("diff", new, GENERATED).output
+
+
+def test_a_changed_comment_or_order_is_no_change(tmp_path: Path) -> None:
+    new = tmp_path / "generated"
+    shutil.copytree(GENERATED, new)
+    for policy in new.rglob("policy.hcl"):
+        header, *stanzas = policy.read_text().split("\n\n")
+        policy.write_text("\n\n".join([header, "# another comment", *reversed(stanzas)]))
+    result = call("diff", GENERATED, new)
+    assert (result.return_value, result.output) == (0, "No change in what anybody can do.\n")
+
+
+def test_a_removed_auth_role_loses_all(tmp_path: Path) -> None:
+    new = tmp_path / "generated"
+    shutil.copytree(GENERATED, new)
+    (new / "eu-nl-prod-a" / "accounting" / "ledger" / "auth.ledger.json").unlink()
+    lines = call("diff", GENERATED, new).output.splitlines()
+    assert "- jwt-eu-nl-prod-a/podkeys.accounting.ledger.ledger: kv/data/ledger/signing: loses read" in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.hcl", 'path "a" { capabilities = ["raed"] }', "a.hcl:1:6: got the capability raed"),
+        ("a.hcl", "\x1b[2Jpath", "got '\\x1b'"),
+        ("auth/m/role/r.json", '{"data": {"token_policies": ', "no JSON"),
+        ("big.hcl", "#" * (10 * 2**20 + 1), "larger than 10 MiB"),
+    ],
+)
+def test_a_file_that_is_wrong_is_named(tmp_path: Path, name: str, content: str, said: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(content)
+    result = call("explain", "a", "read", "a", "--policies", tmp_path)
+    assert isinstance(result.exception, click.ClickException)
+    assert said in result.exception.message
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ['path "a" {' * 50_000, "[" * 100_000, '{"path":' * 100_000, "/*" * 100_000, '"' + "\\" * 99_999],
+)
+def test_hostile_texts_end_in_an_error_at_once(tmp_path: Path, hostile: str) -> None:
+    (tmp_path / "a.hcl").write_text(hostile)
+    start = time.process_time()
+    assert isinstance(call("can", "a", "read", "a", "--policies", tmp_path).exception, click.ClickException)
+    assert time.process_time() - start < 30, "linear work takes a tenth of a second; this is far from it"
