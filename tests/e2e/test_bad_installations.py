@@ -3,6 +3,8 @@
 import base64
 import copy
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +26,7 @@ from tests.e2e.injected import (
     restart_webhook,
     wait_until_rolled_out,
 )
-from tests.e2e.installation import CLUSTER, NAMESPACE, WEBHOOK, Installation, helm, upgrade
+from tests.e2e.installation import CLUSTER, NAMESPACE, PODKEYS, WEBHOOK, Installation, helm, upgrade
 from tests.e2e.kubectl import Json, apply, get, kubectl, wait_for
 
 AUTH_ROLE = f"auth/jwt-{CLUSTER}/role/podkeys.shop.shop.shop"
@@ -44,6 +46,17 @@ def published(installation: Installation, change: Callable[[Json], None]) -> Ite
         yield
     finally:
         kubectl("apply", "-n", WEBHOOK, "--server-side", "--force-conflicts", "-f", str(path))
+
+
+def failed_checks(installation: Installation) -> set[str]:
+    """The names of what `podkeys cluster check` finds wrong, each of which comes with what to do."""
+    words = ["cluster", "check", "--cluster", CLUSTER, "--address", installation.address, "--json"]
+    env = {**os.environ, "VAULT_TOKEN": installation.root_token}
+    done = subprocess.run(
+        [PODKEYS, *words], cwd=installation.folder, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    return {check["name"] for check in json.loads(done.stdout)["checks"] if check["result"] == "failed"}
 
 
 def test_a_wrong_ca_of_the_server_shows_in_the_description_of_the_pod(
@@ -66,6 +79,7 @@ def test_a_wrong_ca_of_the_server_shows_in_the_description_of_the_pod(
                 said = described("distrusts")
                 assert "https://vault.vault.svc:8200 is not trusted" in said
                 assert "check caFile in the cluster file" in said
+                assert "catalog-current" in failed_checks(installation)
     finally:
         restart_webhook()
 
@@ -83,6 +97,7 @@ def test_a_broken_catalog_leaves_the_last_good_one_and_keeps_new_replicas_from_s
             look_at_volumes()
             wait_for("both to refuse it", lambda: not any(attempt_ok(name) for name in before))
             assert refused() == ""
+            assert "catalog-current" in failed_checks(installation)
             kubectl("-n", WEBHOOK, "rollout", "restart", DEPLOYMENT)
             fresh = wait_for("a new replica", lambda: [name for name in replicas() if name not in before])[0]
             wait_for("its reason", lambda: f"/catalog/{NAMESPACE}.json: got SHA-256" in log_of(fresh))
@@ -134,7 +149,6 @@ def _base64(path: Path) -> str:
 def test_a_serving_certificate_that_the_bundle_does_not_cover_is_said_to_whoever_creates_a_pod(
     installation: Installation, tmp_path: Path
 ) -> None:
-    del installation
     foreign, _ = tls.write_pair(tmp_path)
 
     def change(item: Json) -> None:
@@ -143,6 +157,7 @@ def test_a_serving_certificate_that_the_bundle_does_not_cover_is_said_to_whoever
 
     with installed(change):
         said = wait_for("the refusal", refused)
+        assert {"webhook-called", "serving-certificate"} <= failed_checks(installation)
     assert 'failed calling webhook "pods.podkeys.dev"' in said
     assert "certificate signed by unknown authority" in said
     wait_for("pods to be admitted", lambda: not refused())
@@ -151,7 +166,6 @@ def test_a_serving_certificate_that_the_bundle_does_not_cover_is_said_to_whoever
 def test_an_expired_serving_certificate_is_said_to_whoever_creates_a_pod_and_by_a_metric(
     installation: Installation, tmp_path: Path
 ) -> None:
-    del installation
     certificate, key = tls.write_pair(tmp_path, days=0, names=(f"podkeys-webhook.{WEBHOOK}.svc",))
 
     def change(item: Json) -> None:
@@ -164,6 +178,7 @@ def test_an_expired_serving_certificate_is_said_to_whoever_creates_a_pod_and_by_
         look_at_volumes()
         wait_for("both to serve it", lambda: all(remaining(name) < 0 for name in replicas()))
         wait_for("the refusal", lambda: "certificate has expired" in refused())
+        assert {"webhook-called", "serving-certificate"} <= failed_checks(installation)
     look_at_volumes()
     wait_for("both to serve their own", lambda: all(remaining(name) > 0 for name in replicas()))
     wait_for("pods to be admitted", lambda: not refused())
@@ -213,12 +228,12 @@ def pull_failures() -> str:
 def test_another_audience_in_the_chart_than_in_the_cluster_file_is_said_to_whoever_creates_a_pod(
     installation: Installation,
 ) -> None:
-    del installation
     try:
         upgrade("audience=elsewhere")
         said = wait_for("the refusal", refused)
         assert "podkeys-token must be one service account token with audience elsewhere" in said
         assert "is the chart installed with the audience of the cluster file?" in said
+        assert "audience" in failed_checks(installation)
     finally:
         upgrade()
         wait_for("pods to be admitted", lambda: not refused())
