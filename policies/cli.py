@@ -20,6 +20,8 @@ LAZY = {
     "can": ("policies.review.cli", "Whether a role, policy or service account can do something"),
     "explain": ("policies.review.cli", "Why something is allowed or refused, and what would change it"),
     "who-can": ("policies.review.cli", "Who can do something"),
+    "reach": ("policies.review.cli", "Everything that somebody can do"),
+    "test": ("policies.review.cli", "Unit tests for policies"),
     "diff": ("policies.review.cli", "What a change of policies gives and takes"),
 }
 

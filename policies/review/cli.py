@@ -1,4 +1,4 @@
-"""`podkeys policies can`, `explain`, `who-can`, `diff`: questions to a folder of policies and auth roles."""
+"""`podkeys policies can`, `explain`, `who-can`, `reach`, `diff`, `test`: questions to a folder of policies and auth roles."""
 
 import json
 import re
@@ -10,14 +10,18 @@ from typing import Any
 import click
 
 from policies.acl.dialects import DIALECTS, NEWEST
+from policies.errors import ProblemsError
 from policies.review import advice, show
 from policies.review.diff import Change, Side, changes
 from policies.review.errors import ReviewError
+from policies.review.examples import failures
+from policies.review.examples import read as read_examples
 from policies.review.find import named
 from policies.review.inventory import Inventory, read
 from policies.review.language import TooManyError
 from policies.review.questions import OPERATIONS, Answer, ask
 from policies.review.questions import who_can as askers
+from policies.review.reach import reach as reached
 from policies.review.subjects import Policies, Reading
 
 _SOURCE = re.compile(rb"^# source: (.+)$", re.MULTILINE)
@@ -188,6 +192,72 @@ def diff(old: Path, new: Path, dialect: str, *, no_new_access: bool, as_json: bo
     if no_new_access:
         return int(any(change.gained or change.limits for change in found))
     return 2 if found else 0
+
+
+@click.command(short_help="Everything that somebody can do")
+@click.argument("subject")
+@_policies
+@_options
+def reach(subject: str, folder: Path, dialect: str, *, as_json: bool) -> int:
+    """List what SUBJECT can do, as few path patterns, grouped by what it means.
+
+    SUBJECT as `can` has it; for a service account, one list for each role that it may log in to.
+
+    \b
+    Example:
+      podkeys policies reach payments/payments-api
+
+    Exit codes: 0 done; 1 no such subject; 64 usage.
+    """  # noqa: D301 - \b is click's mark for lines as they stand
+    try:
+        inventory, policies = _opened(folder, dialect)
+        found = [(one, reached(policies.rules(one))) for one in named(inventory, subject)]
+    except (ReviewError, TooManyError) as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps([show.reach_json(*one) for one in found], indent=2))
+    else:
+        click.echo("\n".join(show.reach_text(*one) for one in found))
+    return 0
+
+
+@click.command("test", short_help="Unit tests for policies")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_policies
+@_options
+def test(files: tuple[Path, ...], folder: Path, dialect: str, *, as_json: bool) -> int:
+    """Check that policies allow and deny what FILES say.
+
+    \b
+    Such a file:
+      apiVersion: podkeys.dev/v1
+      kind: PolicyTest
+      tests:
+      - {subject: payments/payments-api, operation: read, path: kv/data/payments/stripe, expected: allowed}
+      - {subject: web/storefront, operation: read, path: kv/data/payments/stripe, expected: denied}
+
+    \b
+    Example:
+      podkeys policies test policy-tests/*.yaml
+
+    Exit codes: 0 all as expected; 1 not; 64 usage.
+    """  # noqa: D301 - \b is click's mark for lines as they stand
+    try:
+        examples = [example for file in files for example in read_examples(file)]
+        failed = list(failures(*_opened(folder, dialect), examples))
+    except (ReviewError, ProblemsError) as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(
+            json.dumps(
+                {"passed": len(examples) - len(failed), "failed": list(map(show.failure_json, failed))},
+                indent=2,
+            )
+        )
+    else:
+        summary = f"{len(examples) - len(failed)} passed, {len(failed)} failed"
+        click.echo("\n".join([*map(show.failure_text, failed), summary]))
+    return int(bool(failed))
 
 
 def _diff_json(found: list[Change]) -> str:

@@ -4,6 +4,7 @@ What comes from files may hold control characters that would hide a line on a te
 """
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 import click
@@ -12,7 +13,10 @@ from policies.acl.rules import Rule
 from policies.acl.stanza import Stanza
 from policies.apply.show import plain
 from policies.review.diff import Change
+from policies.review.examples import Failure
 from policies.review.questions import Answer
+from policies.review.reach import Reach
+from policies.review.subjects import Subject
 
 
 def place(stanza: Stanza) -> str:
@@ -49,10 +53,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "allowed": answer.decision.allowed,
         "condition": answer.condition,
         "reason": answer.decision.reason.value,
-        "serviceAccounts": [
-            {"namespace": account.namespace, "name": account.name, "selector": account.selector}
-            for account in answer.subject.accounts
-        ],
+        "serviceAccounts": _accounts_json(answer.subject),
         "by": [_stanza_json(stanza) for stanza in answer.stanzas],
         "lost": [_stanza_json(stanza) for rule in answer.decision.lost for stanza in rule.stanzas],
         "missingPolicies": list(answer.subject.missing),
@@ -91,6 +92,67 @@ def _verdict(answer: Answer) -> str:
 def _shown(rule: Rule) -> str:
     places = ", ".join(place(stanza) for stanza in rule.stanzas)
     return plain(f"{rule.pattern} [{', '.join(sorted(rule.capabilities))}] at {places}")
+
+
+def reach_text(subject: Subject, found: list[Reach]) -> str:
+    lines = [plain(f"{subject.name}{''.join(f', {account}' for account in subject.accounts)}")]
+    for meaning, group in groupby(found, key=lambda one: one.meaning):
+        lines += [f"  {meaning}", *(f"    {_reached(one)}" for one in group)]
+    return "\n".join(lines if found else [*lines, "  nothing"])
+
+
+def _reached(one: Reach) -> str:
+    limits = ", limited" if one.limited else ""
+    return plain(f"{one.rule.pattern} [{', '.join(sorted(one.rule.capabilities))}{limits}]")
+
+
+def reach_json(subject: Subject, found: list[Reach]) -> dict[str, Any]:
+    return {
+        "subject": subject.name,
+        "serviceAccounts": _accounts_json(subject),
+        "reach": [
+            {
+                "meaning": one.meaning,
+                "path": str(one.rule.pattern),
+                "capabilities": sorted(one.rule.capabilities),
+                "limited": one.limited,
+                "by": [_stanza_json(stanza) for stanza in one.rule.stanzas],
+            }
+            for one in found
+        ],
+    }
+
+
+def _accounts_json(subject: Subject) -> list[dict[str, str]]:
+    return [
+        {"namespace": account.namespace, "name": account.name, "selector": account.selector}
+        for account in subject.accounts
+    ]
+
+
+def failure_json(failure: Failure) -> dict[str, Any]:
+    example = failure.example
+    return {
+        "file": example.place.file,
+        "line": example.place.line,
+        "subject": example.subject,
+        "operation": example.operation,
+        "path": example.path,
+        "expected": example.expected,
+        "why": failure.why,
+        "answers": [answer_json(answer) for answer in failure.answers],
+    }
+
+
+def failure_text(failure: Failure) -> str:
+    example, place = failure.example, failure.example.place
+    asked = plain(f"{example.subject} {example.operation} {example.path}")
+    at = f"{place.file}:{place.line}:{place.column}: {asked}"
+    if failure.why:
+        return f"{at}: {plain(failure.why)}"
+    got = "denied" if example.expected == "allowed" else "allowed"
+    reasons = (line for one in failure.answers for line in explain_text(one, "").splitlines())
+    return "\n".join([f"{at}: got {got}, expected {example.expected}", *(f"  {line}" for line in reasons)])
 
 
 def diff_text(changes: Iterable[Change]) -> str:

@@ -40,4 +40,4 @@ def test_each_command_of_the_audit_prints_what_is_written(command: str, output: 
 
 def test_the_documents_have_their_examples() -> None:
     assert len(EXAMPLES) == 3
-    assert len(COMMANDS) == 3
+    assert len(COMMANDS) == 4

@@ -134,6 +134,68 @@ def test_explain_says_what_to_write_in_a_role_file() -> None:
     assert "in payments.yaml, under spec.secrets: - {name: mail, path: kv/payments/mail}" in result.output
 
 
+def test_reach_lists_all_grouped_by_what_it_means() -> None:
+    [found] = json.loads(
+        call("reach", "web/storefront", "--policies", GENERATED / "eu-nl-prod-a", "--json").output
+    )
+    assert found["serviceAccounts"] == [{"namespace": "web", "name": "storefront", "selector": ""}]
+    assert {one["meaning"] for one in found["reach"]} == {"renews and ends its own token", "signs certificates"}
+    assert (
+        "    pki-eu-nl-prod-a/sign/podkeys.web.storefront.serving [update, limited]\n"
+        in call("reach", "web/storefront", "--policies", GENERATED).output
+    )
+
+
+def test_reach_leaves_out_what_a_broader_pattern_says_and_keeps_what_takes_away(tmp_path: Path) -> None:
+    lines = (
+        '"kv/*" { capabilities = ["read"] }',
+        '"kv/a" { capabilities = ["read"] }',
+        '"kv/b" { capabilities = ["deny"] }',
+    )
+    (tmp_path / "p.hcl").write_text("\n".join(f"path {line}" for line in lines))
+    assert (
+        call("reach", "p", "--policies", tmp_path).output
+        == "p\n  but not\n    kv/b [deny]\n  reads secrets\n    kv/* [read]\n"
+    )
+
+
+TESTS = """apiVersion: podkeys.dev/v1
+kind: PolicyTest
+tests:
+- {subject: payments/payments-api, operation: read, path: kv/data/payments/stripe, expected: allowed}
+- {subject: web/storefront, operation: read, path: kv/data/payments/stripe, expected: denied}
+"""
+
+
+def test_policies_have_unit_tests(tmp_path: Path) -> None:
+    file = tmp_path / "access.yaml"
+    file.write_text(TESTS)
+    result = call("test", file, "--policies", GENERATED)
+    assert (result.return_value, result.output) == (0, "2 passed, 0 failed\n")
+    file.write_text(TESTS.replace("expected: denied", "expected: allowed").replace("payments-api", "nobody"))
+    result = call("test", file, "--policies", GENERATED)
+    assert result.return_value == 1
+    assert (
+        f"{file}:4:3: payments/nobody read {STRIPE}: got 'payments/nobody', expected an auth role"
+        in result.output
+    )
+    assert f"{file}:5:3: web/storefront read {STRIPE}: got denied, expected allowed\n" in result.output
+    assert (
+        "  jwt-eu-nl-prod-a/podkeys.web.storefront.storefront: no: no stanza matches the path\n"
+        in result.output
+    )
+    assert result.output.endswith("0 passed, 2 failed\n")
+
+
+def test_a_wrong_file_of_tests_is_told_with_its_places(tmp_path: Path) -> None:
+    file = tmp_path / "access.yaml"
+    file.write_text(TESTS.replace("read", "raed").replace("expected: denied", "expect: denied"))
+    result = call("test", file, "--policies", GENERATED)
+    assert isinstance(result.exception, click.ClickException)
+    assert f"{file}:4:47: tests[0].operation: got 'raed', expected one of" in result.exception.message
+    assert "unknown key: got 'expect', expected one of" in result.exception.message
+
+
 def test_diff_shows_meaning_and_is_a_gate(tmp_path: Path) -> None:
     new = tmp_path / "generated"
     shutil.copytree(GENERATED, new)
