@@ -1,0 +1,193 @@
+"""`podkeys cluster check` as a person runs it: exit codes, what is shown, and what becomes of servers that don't answer."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from certs.pem import to_pem
+from cluster import report
+from cluster.finding import Finding
+from demo.openbao import Server
+from demo.service_accounts import Issuer
+from tests.cluster import api_server
+from tests.cluster.commands import podkeys
+from tests.cluster.conftest import Place
+from tests.cluster.trees import certificate
+
+SERVER_CHECKS = (
+    "login-mount",
+    "login-issuer",
+    "serving-mount",
+    "serving-issuers",
+    "identity-mount",
+    "identity-issuers",
+    "separate-roots",
+)
+
+
+def test_before_bootstrap_each_thing_that_is_missing_is_named(place: Place) -> None:
+    done = place.run("check", "--pre", "--json")
+    assert done.code == 1
+    found = {item["name"]: item for item in done.json["checks"]}
+    assert found["login-mount"]["got"] == f"no auth/login-{place.tag}"
+    assert found["serving-mount"]["got"] == f"no mount pki-{place.tag}"
+    assert all(found[name]["remedy"] for name in SERVER_CHECKS)
+
+
+def test_after_bootstrap_every_check_of_the_server_is_ok(place: Place) -> None:
+    assert place.run("bootstrap", "--apply").code == 0
+    results = place.run("check", "--pre", "--json").results
+    assert {name: results[name] for name in SERVER_CHECKS} == dict.fromkeys(SERVER_CHECKS, "ok")
+
+
+def test_what_the_api_server_forbids_is_unknown_in_its_own_words(place: Place) -> None:
+    done = place.run("check", "--json")
+    unknown = [
+        item for item in done.json["checks"] if item["name"] in ("kubelet-versions", "webhook-registered")
+    ]
+    assert [(item["result"], item["got"]) for item in unknown] == [("unknown", "is forbidden")] * 2
+    assert done.code == 1
+
+
+def test_without_a_token_the_servers_checks_are_skipped(place: Place) -> None:
+    done = place.run("check", "--pre", "--json", token="")
+    assert {done.results[name] for name in SERVER_CHECKS} == {"skipped"}
+    named = place.run("check", "--pre", f"--address={place.bao.address}", token="")
+    assert (named.code, "no token" in named.err) == (1, True)
+
+
+def test_a_server_that_does_not_answer_ends_with_69_and_the_clusters_checks_are_shown(place: Place) -> None:
+    done = place.run("check", "--pre", "--json", "--address=http://127.0.0.1:1")
+    assert done.code == 69
+    assert (done.results["kubernetes-version"], done.results["login-mount"]) == ("ok", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [("http://127.0.0.1:1", "Connection refused"), ("http://nowhere.invalid", "nowhere.invalid")],
+)
+def test_an_api_server_that_does_not_answer_ends_with_69(place: Place, address: str, says: str) -> None:
+    api_server.kubeconfig(place.folder, address)
+    for word in ("check", "bootstrap"):
+        done = place.run(word)
+        assert (done.code, says in done.err, "check the kubeconfig" in done.err) == (69, True, True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "says"),
+    [
+        ((200, b"<html>a proxy</html>"), 69, "got an answer that no API server gives"),
+        ((401, b'{"message": "Unauthorized"}'), 1, "the API server answered 401: Unauthorized"),
+    ],
+)
+def test_what_answers_in_an_api_servers_place_is_told(
+    tmp_path: Path, place: Place, answer: tuple[int, bytes], code: int, says: str
+) -> None:
+    with api_server.serving({"/version": answer}, tmp_path):
+        done = place.run("check")
+    assert (done.code, says in done.err) == (code, True)
+
+
+def test_a_key_set_that_cannot_be_read_is_unknown(tmp_path: Path, place: Place) -> None:
+    documents = api_server.documents(Issuer()) | {"/openid/v1/jwks": (200, b'{"keys": [{"kty": "new"}]}')}
+    with api_server.serving(documents, tmp_path):
+        assert place.run("check", "--pre", "--json").results["audience"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--kubeconfig=none",), 64, "give another with --kubeconfig"),
+        (("--kubeconfig=kubeconfig", "--context=none"), 64, "none"),
+        (("--kubeconfig=kubeconfig", "--generated=none"), 1, "run `podkeys policies generate`"),
+        (("--kubeconfig=kubeconfig", "--token-file=none"), 1, "--token-file none: can't be read"),
+    ],
+)
+def test_a_wrong_word_on_the_command_line_is_named(
+    place: Place, words: tuple[str, ...], code: int, says: str
+) -> None:
+    done = podkeys(place.folder, "cluster", "check", "--cluster=east", "--pre", *words)
+    assert (done.code, says in done.err) == (code, True), done
+
+
+def test_without_any_kubeconfig_it_says_where_one_is_looked_for(place: Place) -> None:
+    done = podkeys(place.folder, "cluster", "check", "--cluster=east")
+    assert (done.code, "expected one in KUBECONFIG, in ~/.kube/config" in done.err) == (64, True)
+
+
+def test_a_catalog_that_is_none_is_named(place: Place) -> None:
+    (place.folder / "generated" / "east" / "catalog" / f"shop-{place.tag}.json").write_text("{}")
+    done = place.run("check")
+    assert (done.code, "generate" in done.err) == (1, True)
+
+
+def test_certificates_that_a_mount_keeps_are_looked_through(place: Place) -> None:
+    """Signed for real: one is in use, its root is not counted, and one that was revoked is not, either."""
+    assert place.run("bootstrap", "--apply").code == 0
+    assert place.policies("apply").code == 0
+    role, names = f"podkeys.shop-{place.tag}.shop.web", f"shop.shop-{place.tag}"
+    full = ",".join([names, f"{names}.svc", f"{names}.svc.cluster.local"])
+    for revoked in (False, True):
+        issued = place.bao.call("POST", f"pki-{place.tag}/issue/{role}", {"alt_names": full})["data"]
+        if revoked:
+            place.bao.call("POST", f"pki-{place.tag}/revoke", {"serial_number": issued["serial_number"]})
+    found = {
+        item["name"]: item for item in place.run("check", "--pre", "--certificates", "--json").json["checks"]
+    }
+    got = f"1 certificate in use, none overdue; 3 stored in pki-{place.tag}"
+    assert (found["serving-certificates"]["result"], found["serving-certificates"]["got"]) == ("ok", got)
+    assert found["identity-certificates"]["result"] == "skipped"
+
+
+def test_a_foreign_issuer_in_a_mount_is_found_on_a_real_server(place: Place) -> None:
+    assert place.run("bootstrap", "--apply").code == 0
+    foreign = to_pem(certificate("Corporate Root", days=3650)[0]).decode()
+    place.bao.call("POST", f"pki-{place.tag}/issuers/import/cert", {"pem_bundle": foreign})
+    found = {item["name"]: item for item in place.run("check", "--pre", "--json").json["checks"]}
+    assert "has no key here and signed none that has" in found["serving-issuers"]["got"]
+    assert found["identity-issuers"]["result"] == "ok"
+
+
+def test_the_documented_policy_is_enough_for_the_server(place: Place, bao: Server) -> None:
+    assert place.run("bootstrap", "--apply").code == 0
+    text = (Path(__file__).parent.parent.parent / "docs" / "cluster-check.md").read_text()
+    policy = text.rpartition("```hcl\n")[2].partition("```")[0]
+    for mount in ("pki", "spiffe"):
+        policy = policy.replace(f"{mount}-eu-nl-prod-a", f"{mount}-{place.tag}")
+    policy = policy.replace("jwt-eu-nl-prod-a", f"login-{place.tag}")
+    name = f"check-{place.tag}"
+    bao.call("PUT", f"sys/policies/acl/{name}", {"policy": policy})
+    asked = {"policies": [name], "no_default_policy": True}
+    token = bao.call("POST", "auth/token/create", asked)["auth"]["client_token"]
+    done = place.run("check", "--pre", "--certificates", "--json", token=token)
+    assert {done.results[name] for name in SERVER_CHECKS} == {"ok"}
+    assert done.results["serving-certificates"] == "skipped"
+    asked = {
+        "policies": [f"none-{place.tag}"],
+        "no_default_policy": True,
+    }  # an empty list would be root's own
+    bare = bao.call("POST", "auth/token/create", asked)["auth"]["client_token"]
+    lost = {item["name"]: item for item in place.run("check", "--pre", "--json", token=bare).json["checks"]}
+    assert 'its policy lacks: read on "sys/auth"' in lost["login-mount"]["got"]
+    assert bare not in json.dumps(lost)
+    bao.call("DELETE", f"sys/policies/acl/{name}")
+
+
+def test_people_read_one_entry_for_checks_that_fail_for_one_reason_and_no_control_characters() -> None:
+    findings = [
+        Finding("a", "skipped", "no token", "", "give one"),
+        Finding("b", "ok", "fine"),
+        Finding("c", "skipped", "no token", "", "give one"),
+        Finding("d", "failed", "got \x1b[2K", "expected", "do"),
+    ]
+    assert report.text(findings).splitlines() == [
+        "\x1b[90mskipped a, c\x1b[0m: no token",
+        "        to do: give one",
+        "\x1b[32mok      b\x1b[0m: fine",
+        "\x1b[31mfailed  d\x1b[0m: got \\x1b[2K",
+        "        expected: expected",
+        "        to do: do",
+        "",
+        "1 ok, 1 failed, 2 skipped",
+    ]
