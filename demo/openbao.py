@@ -52,15 +52,26 @@ def binary() -> Path:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """Start a server, wait until it answers, stop it. It takes a port and the next one; it stores nothing."""
+def running(audit_log: Path | None = None) -> Iterator[Server]:
+    """Start a server, wait until it answers, stop it. It takes a port and the next one; it stores nothing but an audit log."""
     root_token = secrets.token_hex(16)
     with tempfile.TemporaryDirectory(prefix="podkeys-openbao-") as home:
         log = Path(home, "log")
         port = _free_pair()
+        command = [
+            str(binary()),
+            "server",
+            "-dev",
+            "-dev-no-store-token",
+            f"-dev-listen-address=127.0.0.1:{port}",
+        ]
+        if audit_log:
+            config = Path(home, "config.hcl")
+            config.write_text(f'audit "file" "log" {{ options {{ file_path = "{audit_log}" }} }}\n')
+            command.append(f"-config={config}")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [binary(), "server", "-dev", "-dev-no-store-token", f"-dev-listen-address=127.0.0.1:{port}"],
+                command,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={"HOME": home, "PATH": os.environ.get("PATH", ""), "BAO_DEV_ROOT_TOKEN_ID": root_token},

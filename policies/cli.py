@@ -22,6 +22,7 @@ LAZY = {
     "who-can": ("policies.review.cli", "Who can do something"),
     "reach": ("policies.review.cli", "Everything that somebody can do"),
     "test": ("policies.review.cli", "Unit tests for policies"),
+    "replay": ("policies.review.replay_cli", "Decide a server's audit log under other policies"),
     "diff": ("policies.review.cli", "What a change of policies gives and takes"),
 }
 

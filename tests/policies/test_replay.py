@@ -1,0 +1,139 @@
+"""`podkeys policies replay` on the audit log of a real server."""
+
+import json
+import urllib.error
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import click
+import click.testing
+import pytest
+
+import podkeys
+from demo import openbao
+from policies.review import auditlog
+
+OLD = """
+path "kv1/a" { capabilities = ["create", "read", "update"] }
+path "kv1/" { capabilities = ["list"] }
+path "kv1/limited" { capabilities = ["update", "create"] allowed_parameters = { "colour" = ["red"] "size" = [] } }
+"""
+NEW = """# source: shop.yaml
+
+# secret a
+path "kv1/a" {
+  capabilities = ["read", "update"]
+}
+
+# secret never
+path "kv1/never" {
+  capabilities = ["read"]
+}
+
+# secret b
+path "kv1/b" {
+  capabilities = ["read"]
+}
+
+# secret limited
+path "kv1/limited" {
+  capabilities = ["create", "update"]
+  allowed_parameters = { "colour" = ["blue"] "size" = [] }
+}
+"""
+CANARY = "canary-5f2d81"
+
+
+@pytest.fixture(scope="module")
+def audit_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What a token of the policy `shop` did."""
+    log = tmp_path_factory.mktemp("audit") / "audit.log"
+    with openbao.running(log) as server:
+        server.call("POST", "sys/mounts/kv1", {"type": "kv", "options": {"version": "1"}})
+        server.call("PUT", "sys/policies/acl/shop", {"policy": OLD})
+        body = {"policies": ["shop"], "no_default_policy": True, "type": "batch"}
+        token = server.call("POST", "auth/token/create", body)["auth"]["client_token"]
+        server.call("PUT", "kv1/a", {"v": CANARY}, token=token)
+        server.call("PUT", "kv1/a", {"v": CANARY}, token=token)
+        server.call("GET", "kv1/a", token=token)
+        server.call("LIST", "kv1/", token=token)
+        server.call("PUT", "kv1/limited", {"colour": "red"}, token=token)
+        server.call("PUT", "kv1/limited", {"size": CANARY}, token=token)
+        with pytest.raises(urllib.error.HTTPError):
+            server.call("GET", "kv1/b", token=token)
+        yield log
+
+
+@pytest.fixture
+def against(tmp_path: Path) -> Path:
+    (tmp_path / "shop.hcl").write_text(NEW)
+    (tmp_path / "mail.hcl").write_text('path "kv1/mail" { capabilities = ["read"] }')
+    return tmp_path
+
+
+def call(*arguments: str | Path, given: bytes | None = None) -> click.testing.Result:
+    words = ["policies", "replay", *map(str, arguments)]
+    return click.testing.CliRunner().invoke(podkeys.cli, words, standalone_mode=False, input=given)
+
+
+def test_it_says_what_breaks_what_opens_and_what_was_never_used(audit_log: Path, against: Path) -> None:
+    result = call(audit_log, "--against", against, "--json")
+    found = json.loads(result.output)
+    assert result.return_value == 1
+    assert [(one["operation"], one["path"], one["count"]) for one in found["breaks"]] == [
+        ("create", "kv1/a", 1),
+        ("list", "kv1/", 1),
+    ]
+    assert [(one["operation"], one["path"]) for one in found["opens"]] == [("read", "kv1/b")]
+    assert [(one["operation"], one["path"]) for one in found["hidden"]] == [("create", "kv1/limited")]
+    assert found["unused"] == [
+        {"file": "shop.hcl", "line": 9, "path": "kv1/never", "roleFile": "shop.yaml", "entry": "secret never"}
+    ]
+    assert found["silentPolicies"] == ["mail"]
+    assert found["requests"] == 7
+    assert found["wrongLines"] == 0
+
+
+def test_the_text_leads_to_the_role_file_and_shows_no_value(audit_log: Path, against: Path) -> None:
+    result = call(audit_log, "--against", against)
+    assert (
+        "Would break: 2\n  1 x create kv1/a: the deciding stanza lacks the capability; with shop\n"
+        in result.output
+    )
+    assert "Granted and not used: 1\n  shop.hcl:9: kv1/never (shop.yaml: secret never)\n" in result.output
+    assert "Policies whose tokens did nothing: 1\n  mail\n" in result.output
+    assert CANARY not in result.output
+    assert "hmac-" not in result.output
+
+
+def test_the_policies_that_the_server_had_break_nothing(audit_log: Path, tmp_path: Path) -> None:
+    (tmp_path / "shop.hcl").write_text(OLD)
+    found = json.loads(call(audit_log, "--against", tmp_path, "--json").output)
+    assert (found["breaks"], found["opens"]) == ([], [])
+
+
+def test_a_log_comes_by_standard_input_too(audit_log: Path, against: Path) -> None:
+    text = audit_log.read_bytes()
+    assert (
+        call("-", "--against", against, "--json", given=text).output
+        == call(audit_log, "--against", against, "--json").output
+    )
+
+
+def test_broken_lines_are_counted_and_a_file_of_them_is_refused(
+    audit_log: Path, against: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b'{"type": "request"\n\x00\xff\n[]\n' + audit_log.read_bytes())
+    assert json.loads(call(log, "--against", against, "--json").output)["wrongLines"] == 3
+    log.write_bytes(b"no log\n" * 2000)
+    result = call(log, "--against", against)
+    assert isinstance(result.exception, click.ClickException)
+    assert "expected a JSON object a line" in result.exception.message
+
+
+def test_a_line_without_end_takes_no_memory_without_end() -> None:
+    longest = auditlog.LONGEST
+    file = BytesIO(b"x" * (2 * longest + 5) + b"\nshort\n")
+    assert list(auditlog.lines(file)) == [b"\n", b"short\n"]
