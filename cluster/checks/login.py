@@ -42,13 +42,20 @@ def login_issuer(cluster: Cluster, config: Fact[Mapping[str, Any]], issuer: Fact
         )
     problems = list(differences(cluster, config, issuer))
     if not problems:
-        return ok(name, f"auth/{cluster.auth_mount} trusts {issuer.url} alone")
+        return ok(name, f"auth/{cluster.auth_mount} {_trusted(cluster, config, issuer)}")
     return failed(
         name,
         got="; ".join(problems),
         expected=f"tokens of {issuer.url} with its keys and algorithms, and no others",
         remedy=f"write auth/{cluster.auth_mount}/config anew, whole: a write replaces all of it (docs/cluster-file.md)",
     )
+
+
+def _trusted(cluster: Cluster, config: Mapping[str, Any], issuer: TokenIssuer) -> str:
+    if cluster.auth_method == "kubernetes":
+        ca = "this cluster's CA" if config.get("kubernetes_ca_cert") else "the CA of its own pod"
+        return f"asks {config.get('kubernetes_host')}, verified by {ca}"
+    return f"trusts {issuer.url} alone"
 
 
 def differences(cluster: Cluster, config: Mapping[str, Any], issuer: TokenIssuer) -> Iterator[str]:

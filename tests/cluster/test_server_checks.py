@@ -113,6 +113,12 @@ def test_a_kubernetes_login_needs_this_clusters_ca_and_a_token(config: dict[str,
     assert problem in found.got
 
 
+def test_an_ok_says_whom_the_server_asks() -> None:
+    config = {"kubernetes_host": "https://kubernetes.default.svc", "disable_local_ca_jwt": False}
+    found = login.login_issuer(replace(CLUSTER, auth_method="kubernetes"), config, ISSUER)
+    assert found.got == "auth/jwt-east asks https://kubernetes.default.svc, verified by the CA of its own pod"
+
+
 def test_a_login_mount_without_settings_or_unread_is_no_pass() -> None:
     assert login.login_issuer(CLUSTER, {}, ISSUER).got == "auth/jwt-east is not configured"
     assert login.login_issuer(CLUSTER, REASON, ISSUER).result == "unknown"
