@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
 from demo import tls
 from tests.e2e import server
-from tests.e2e.kubectl import apply, get, kubectl, wait_for
+from tests.e2e.kubectl import Json, apply, get, kubectl, wait_for
 
 HERE = Path(__file__).parent
 CHART = HERE.parent.parent / "deploy" / "chart"
@@ -111,6 +111,12 @@ class Installation:
         kubectl("apply", "-n", WEBHOOK, "--server-side", "-f", str(catalog))
         touch = ("annotate", "pods", "--all", "--overwrite", f"touched={time.time()}")
         kubectl("-n", WEBHOOK, *touch)
+
+    def login_role(self, namespace: str, role: str, account: str) -> Json:
+        """The path on the server of a generated login role, as `path`, and what stands there, as `data`."""
+        file = self.folder / "generated" / CLUSTER / namespace / role / f"auth.{account}.json"
+        found: Json = json.loads(file.read_text())
+        return found
 
 
 def helm(*words: str) -> str:

@@ -174,8 +174,7 @@ def test_the_server_refuses_tokens_of_one_cluster_at_the_mount_of_another(
     ours, theirs = token_of(leaver), foreign_token(other)
     accept_tokens(installation, "jwt-other", *other)
     try:
-        generated = installation.folder / "generated/e2e/shop/leaver/auth.leaver.json"
-        role = json.loads(generated.read_text())["data"]
+        role = installation.login_role(NAMESPACE, "leaver", "leaver")["data"]
         installation.call("POST", f"auth/jwt-other/role/{ROLE}", role)
         answers = [
             log_in(installation, jwt, ROLE, mount).status
