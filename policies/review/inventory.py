@@ -1,32 +1,35 @@
 """The policies and auth roles of a folder, generated or not.
 
-A policy is a `*.hcl` file, or a `*.json` file with a `path` in it that isn't an auth role; its name is the one in a generated
-file's header, else the file's. An auth role is a `*.json` file `{"path": "auth/MOUNT/role/NAME", "data": {…}}`, or what
-`bao read -format=json` printed, at `auth/MOUNT/role/NAME.json`.
+A policy is a `*.hcl` file, a `*.json` file with a `path` in it that isn't an auth role, or what `bao read -format=json
+sys/policies/acl/NAME` printed; its name is the one in a generated file's header, else the one that was printed, else the file's.
+An auth role is a `*.json` file `{"path": "auth/MOUNT/role/NAME", "data": {…}}`, or what `bao read -format=json` printed, at
+`auth/MOUNT/role/NAME.json`.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
+
 from policies.review.errors import ReviewError
+from policies.review.logins import Login, login
 
 _HEADER = re.compile(rb"^# policy: ([^\s]+)$", re.MULTILINE)
 _ROLE_PATH = re.compile(r"auth/(?P<mount>.+)/role/(?P<name>[^/]+)")
-_SUBJECT = re.compile(r"system:serviceaccount:([^:]+):([^:]+)")
 _LARGEST = 10 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyFile:
-    """`file` relative to the folder that was read."""
+    """`file` relative to the folder that was read. `loose`: what its templates may put into paths besides, as the server says."""
 
     name: str
     file: str
     text: bytes
+    loose: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +47,15 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AuthRole:
-    """`policies`: those of the token, `default` among them unless the role leaves it out."""
+    """`policies`: those of the token, `default` among them unless the role leaves it out. `text`: the file's, if it is one."""
 
     mount: str
     name: str
     file: str
     policies: tuple[str, ...]
     accounts: tuple[Account, ...]
+    login: Login
+    text: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ def read(folder: Path) -> Inventory:
     roles: list[AuthRole] = []
     for path in _files(folder):
         name = str(path.relative_to(folder))
-        found = _policy(path, name) if path.suffix == ".hcl" else _role(path, name)
+        found = _policy(path, name) if path.suffix == ".hcl" else _json(path, name)
         if isinstance(found, AuthRole):
             roles.append(found)
         elif found:
@@ -109,44 +114,47 @@ def _policy(path: Path, name: str) -> PolicyFile:
     return PolicyFile(header[1].decode("utf-8", "replace") if header else path.stem, name, text)
 
 
-def _role(path: Path, name: str) -> PolicyFile | AuthRole | None:
+def _json(path: Path, name: str) -> PolicyFile | AuthRole | None:
     """None for JSON that is neither, such as a catalog."""
     text = _bytes(path)
-    if b'"token_policies"' not in text and b'"policies"' not in text:
+    if not any(mark in text for mark in (b'"token_policies"', b'"policies"', b'"policy"')):
         return PolicyFile(path.stem, name, text) if b'"capabilities"' in text else None
     try:
-        document = json.loads(text)
+        document = orjson.loads(text)
     except ValueError as error:
         raise ReviewError(f"{path}: no JSON: {error}") from None
     if not isinstance(document, dict):
         return None
-    place = _ROLE_PATH.fullmatch(str(document.get("path") or name.removesuffix(".json")))
     data = document.get("data")
-    if place is None or not isinstance(data, dict):
-        return None
-    return AuthRole(place["mount"], place["name"], name, _token_policies(data), tuple(_accounts(data)))
+    if not isinstance(data, dict):
+        return PolicyFile(path.stem, name, text) if isinstance(document.get("path"), dict) else None
+    if isinstance(data.get("policy"), str):
+        return _exported(path, name, data)
+    place = _ROLE_PATH.fullmatch(str(document.get("path") or name.removesuffix(".json")))
+    return auth_role(place["mount"], place["name"], name, data, text) if place else None
 
 
-def _token_policies(data: Mapping[str, object]) -> tuple[str, ...]:
-    given = _texts(data.get("token_policies") or data.get("policies"))
-    extra = () if data.get("token_no_default_policy") is True else ("default",)
-    return tuple(dict.fromkeys((*(name.lower() for name in given), *extra)))
+def auth_role(mount: str, name: str, file: str, data: Mapping[str, object], text: bytes = b"") -> AuthRole:
+    """From the fields that the server has of it; `text`, what they were read from, for the lines in it."""
+    found = login(data)
+    return AuthRole(mount, name, file, _token_policies(found), tuple(_accounts(found)), found, text)
 
 
-def _accounts(data: Mapping[str, object]) -> Iterator[Account]:
-    """Of a role of the kubernetes method, or of jwt with a service account's subject."""
-    subject = _SUBJECT.fullmatch(str(data.get("bound_subject", "")))
-    if subject:
-        yield Account(subject[1], subject[2])
-    selector = str(data.get("bound_service_account_namespace_selector") or "")
-    for name in _texts(data.get("bound_service_account_names")):
-        yield from (Account(space, name) for space in _texts(data.get("bound_service_account_namespaces")))
-        if selector:
-            yield Account("", name, selector)
+def _exported(path: Path, name: str, data: Mapping[str, object]) -> PolicyFile:
+    """Its places are those in the policy's own text."""
+    loose = tuple(
+        what for what in ("slashes", "wildcards") if data.get(f"allow_{what}_in_identity_templates")
+    )
+    return PolicyFile(str(data.get("name") or path.stem), name, str(data["policy"]).encode(), loose)
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    """Of a list of texts or of one, with commas, as the server takes both."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return tuple(str(part) for part in value) if isinstance(value, list) else ()
+def _token_policies(found: Login) -> tuple[str, ...]:
+    extra = ("default",) if found.default_policy else ()
+    return tuple(dict.fromkeys((*(name.lower() for name in found.policies), *extra)))
+
+
+def _accounts(found: Login) -> Iterator[Account]:
+    for name in found.names:
+        yield from (Account(space, name) for space in found.namespaces)
+        if found.selector:
+            yield Account("", name, found.selector)

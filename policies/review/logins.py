@@ -1,0 +1,109 @@
+"""What an auth role of the kubernetes or the jwt method asks of whoever logs in, and what token it gives. Pure.
+
+Fields and defaults: the API documentation of the two methods, and `tokenutil` for those that begin with `token_`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from policies.acl.times import seconds
+
+_SUBJECT = "system:serviceaccount:"
+_NAME = "serviceaccount/name"
+_NAMESPACE = "kubernetes.io/namespace"
+ANY = ("*",)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Seconds, 0 where nothing is said and the server's own limits hold."""
+
+    kind: str
+    ttl: float
+    max_ttl: float
+    explicit_max_ttl: float
+    period: float
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """`names` and `namespaces` of service accounts, `*` for any; none where the role isn't for service accounts.
+
+    Each name counts with each namespace. `selector`: a label selector of namespaces, or empty.
+    `alias`: what the token's entity is called after.
+    """
+
+    method: str
+    names: tuple[str, ...]
+    namespaces: tuple[str, ...]
+    selector: str
+    audiences: tuple[str, ...]
+    alias: str
+    policies: tuple[str, ...]
+    default_policy: bool
+    token: Token
+
+
+def login(data: Mapping[str, object]) -> Login:
+    """Of the fields of a role, as they are written and as they are read."""
+    method = _method(data)
+    names, namespaces = _bound(data, method)
+    return Login(
+        method,
+        names,
+        namespaces,
+        str(data.get("bound_service_account_namespace_selector") or ""),
+        _texts(data.get("audience")) if method == "kubernetes" else _texts(data.get("bound_audiences")),
+        str(data.get("alias_name_source") or data.get("user_claim") or ""),
+        _texts(data.get("token_policies") or data.get("policies")),
+        data.get("token_no_default_policy") is not True,
+        _token(data),
+    )
+
+
+def _method(data: Mapping[str, object]) -> str:
+    if "bound_service_account_names" in data:
+        return "kubernetes"
+    return "jwt" if "user_claim" in data or "role_type" in data else ""
+
+
+def _bound(data: Mapping[str, object], method: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names and namespaces."""
+    if method == "kubernetes":
+        names = _texts(data.get("bound_service_account_names"))
+        return names, _texts(data.get("bound_service_account_namespaces"))
+    return _claimed(data) if method == "jwt" else ((), ())
+
+
+def _claimed(data: Mapping[str, object]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of a jwt role: it takes anybody whom the issuer knows, but for what it binds."""
+    subject, claims = str(data.get("bound_subject") or ""), data.get("bound_claims")
+    bound = claims if isinstance(claims, Mapping) else {}
+    names = _claim(bound, _NAME)
+    namespaces = _claim(bound, _NAMESPACE)
+    if subject.startswith(_SUBJECT):
+        namespace, _, name = subject.removeprefix(_SUBJECT).partition(":")
+        return (name,), (namespace,)
+    if subject or (bound and not names and not namespaces):
+        return (), ()  # another kind of client than a service account
+    return names or ANY, namespaces or ANY
+
+
+def _claim(bound: Mapping[object, object], ending: str) -> tuple[str, ...]:
+    return next((_texts(value) for name, value in bound.items() if str(name).endswith(ending)), ())
+
+
+def _token(data: Mapping[str, object]) -> Token:
+    def life(name: str) -> float:
+        value = data.get(f"token_{name}") or data.get(name) or 0
+        return (seconds(value) if isinstance(value, str | int | float) else None) or 0
+
+    kind = str(data.get("token_type") or "")
+    return Token(kind, life("ttl"), life("max_ttl"), life("explicit_max_ttl"), life("period"))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Of a list of texts or of one, with commas, as the server takes both."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(str(part) for part in value) if isinstance(value, list) else ()
