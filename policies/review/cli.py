@@ -41,30 +41,51 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def _policies(command: Callable[..., int]) -> Callable[..., int]:
-    return click.option(
-        "--policies",
-        "folder",
-        type=click.Path(path_type=Path),
-        metavar="DIRECTORY",
-        default=Path("generated"),
-        show_default=True,
-        help="Folder of policies (*.hcl, *.json) and auth roles (*.json), generated or not.",
-    )(command)
+    options = (
+        click.option(
+            "--policies",
+            "folder",
+            type=click.Path(path_type=Path),
+            metavar="DIRECTORY",
+            default=Path("generated"),
+            show_default=True,
+            help="Folder of policies (*.hcl, *.json) and auth roles (*.json), generated or not.",
+        ),
+        click.option("--address", default="", metavar="URL", help="Ask this server instead of a folder."),
+        click.option(
+            "--ca-file", type=click.Path(path_type=Path), help="The server's CA, PEM; else the system's."
+        ),
+        click.option("--server-namespace", default="", help="The server's namespace."),
+        click.option(
+            "--token-file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Holds the server token; else BAO_TOKEN, else VAULT_TOKEN.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 _OPERATION = click.argument("operation", type=click.Choice(sorted(OPERATIONS)))
 
 
-def _opened(folder: Path, dialect: str) -> tuple[Inventory, Policies]:
-    inventory = read(folder)
+def _opened(dialect: str, folder: Path, address: str = "", **server: Any) -> tuple[Inventory, Policies]:  # noqa: ANN401 - click's own
+    """Raises ReviewError; an ApplyError is printed and becomes its exit code."""
+    if address:
+        from policies.review import live_cli  # noqa: PLC0415 - the client is slow to import
+
+        inventory = live_cli.inventory(address, **server)
+    else:
+        inventory = read(folder)
     return inventory, Policies(inventory, Reading(DIALECTS[dialect], datetime.now(UTC)))
 
 
-def _answers(folder: Path, dialect: str, subject: str, question: tuple[str, str]) -> list[tuple[Answer, str]]:
+def _answers(subject: str, question: tuple[str, str], **where: Any) -> list[tuple[Answer, str]]:  # noqa: ANN401 - click's own
     """With the change that would allow what is refused."""
     operation, path = question
     try:
-        inventory, policies = _opened(folder, dialect)
+        inventory, policies = _opened(**where)
         answers = [ask(policies, found, operation, path) for found in named(inventory, subject)]
     except ReviewError as error:
         raise click.ClickException(str(error)) from None
@@ -87,7 +108,7 @@ def _source(inventory: Inventory, answer: Answer) -> str:
 @click.argument("path")
 @_policies
 @_options
-def can(subject: str, operation: str, path: str, folder: Path, dialect: str, *, as_json: bool) -> int:
+def can(subject: str, operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """Say whether SUBJECT can do OPERATION on PATH.
 
     SUBJECT is an auth role (MOUNT/NAME or NAME), a policy, or NAMESPACE/SERVICE-ACCOUNT. PATH is the API's, so
@@ -100,7 +121,7 @@ def can(subject: str, operation: str, path: str, folder: Path, dialect: str, *, 
 
     Exit codes: 0 yes; 1 no; 64 usage.
     """  # noqa: D301 - \b is click's mark for lines as they stand
-    answers = _answers(folder, dialect, subject, (operation, path))
+    answers = _answers(subject, (operation, path), **where)
     may = any(answer.may for answer, _ in answers)
     if as_json:
         click.echo(json.dumps([show.answer_json(answer) for answer, _ in answers], indent=2))
@@ -115,7 +136,7 @@ def can(subject: str, operation: str, path: str, folder: Path, dialect: str, *, 
 @click.argument("path")
 @_policies
 @_options
-def explain(subject: str, operation: str, path: str, folder: Path, dialect: str, *, as_json: bool) -> int:
+def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """Name the stanza that decides whether SUBJECT can do OPERATION on PATH, with file and line, and those that lost.
 
     For a refusal, the smallest change that would allow it. SUBJECT and PATH as `can` has them.
@@ -126,7 +147,7 @@ def explain(subject: str, operation: str, path: str, folder: Path, dialect: str,
 
     Exit codes: 0 allowed; 1 refused; 64 usage.
     """  # noqa: D301 - \b is click's mark for lines as they stand
-    answers = _answers(folder, dialect, subject, (operation, path))
+    answers = _answers(subject, (operation, path), **where)
     if as_json:
         found = [show.answer_json(answer) | {"change": change} for answer, change in answers]
         click.echo(json.dumps(found, indent=2))
@@ -140,7 +161,7 @@ def explain(subject: str, operation: str, path: str, folder: Path, dialect: str,
 @click.argument("path")
 @_policies
 @_options
-def who_can(operation: str, path: str, folder: Path, dialect: str, *, as_json: bool) -> int:
+def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """List who can do OPERATION on PATH: auth roles, their service accounts and namespaces, and the stanzas that say so.
 
     Policies that no auth role names are listed by themselves. PATH as `can` has it.
@@ -153,7 +174,7 @@ def who_can(operation: str, path: str, folder: Path, dialect: str, *, as_json: b
     Exit codes: 0 somebody; 1 nobody; 64 usage.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
-        inventory, policies = _opened(folder, dialect)
+        inventory, policies = _opened(**where)
         answers = list(askers(inventory, policies, operation, path))
     except ReviewError as error:
         raise click.ClickException(str(error)) from None
@@ -185,7 +206,7 @@ def diff(old: Path, new: Path, dialect: str, *, no_new_access: bool, as_json: bo
     Exit codes: 0 no change; 2 changes; 1 gains, with --no-new-access; 64 usage.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
-        found = list(changes(*(Side(*_opened(folder, dialect)) for folder in (old, new))))
+        found = list(changes(*(Side(*_opened(dialect, folder)) for folder in (old, new))))
     except (ReviewError, TooManyError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(_diff_json(found) if as_json else show.diff_text(found))
@@ -198,7 +219,7 @@ def diff(old: Path, new: Path, dialect: str, *, no_new_access: bool, as_json: bo
 @click.argument("subject")
 @_policies
 @_options
-def reach(subject: str, folder: Path, dialect: str, *, as_json: bool) -> int:
+def reach(subject: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """List what SUBJECT can do, as few path patterns, grouped by what it means.
 
     SUBJECT as `can` has it; for a service account, one list for each role that it may log in to.
@@ -210,7 +231,7 @@ def reach(subject: str, folder: Path, dialect: str, *, as_json: bool) -> int:
     Exit codes: 0 done; 1 no such subject; 64 usage.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
-        inventory, policies = _opened(folder, dialect)
+        inventory, policies = _opened(**where)
         found = [(one, reached(policies.rules(one))) for one in named(inventory, subject)]
     except (ReviewError, TooManyError) as error:
         raise click.ClickException(str(error)) from None
@@ -225,7 +246,7 @@ def reach(subject: str, folder: Path, dialect: str, *, as_json: bool) -> int:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_policies
 @_options
-def test(files: tuple[Path, ...], folder: Path, dialect: str, *, as_json: bool) -> int:
+def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """Check that policies allow and deny what FILES say.
 
     \b
@@ -244,7 +265,7 @@ def test(files: tuple[Path, ...], folder: Path, dialect: str, *, as_json: bool) 
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
         examples = [example for file in files for example in read_examples(file)]
-        failed = list(failures(*_opened(folder, dialect), examples))
+        failed = list(failures(*_opened(**where), examples))
     except (ReviewError, ProblemsError) as error:
         raise click.ClickException(str(error)) from None
     if as_json:

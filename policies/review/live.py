@@ -1,0 +1,56 @@
+"""The policies and auth roles of a live server, as an inventory. Reading only; docs/audit.md says what the token needs."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from policies.apply.errors import RefusedError
+from policies.apply.state import POLICIES, Store
+from policies.review.inventory import AuthRole, Inventory, PolicyFile, auth_role
+
+# Below auth/MOUNT/, where each method keeps what gives its tokens policies.
+_LISTINGS = {
+    "jwt": "role",
+    "oidc": "role",
+    "kubernetes": "role",
+    "approle": "role",
+    "cert": "certs",
+    "userpass": "users",
+}
+Progress = Callable[[Sequence[str]], Iterable[str]]
+
+
+def read(server: Store, progress: Progress) -> Inventory:
+    """Without `root`, which has no text, and without what entities and groups add.
+
+    Raises ApplyError.
+    """
+    policies = {}
+    for name in progress([name for name in server.names(POLICIES) if name != "root"]):
+        stored = server.read(f"{POLICIES}/{name}")
+        if stored:  # removed meanwhile
+            policies[name] = PolicyFile(name, f"{POLICIES}/{name}", str(stored.fields["policy"]).encode())
+    return Inventory(dict(sorted(policies.items())), tuple(_roles(server, progress)))
+
+
+def _roles(server: Store, progress: Progress) -> Iterator[AuthRole]:
+    for mount, kind in sorted(_mounts(server).items()):
+        listing = _LISTINGS.get(kind)
+        if listing is None:
+            continue
+        for name in progress(list(server.names(f"auth/{mount}/{listing}"))):
+            stored = server.read(f"auth/{mount}/{listing}/{name}")
+            if stored:
+                yield auth_role(mount, name, f"auth/{mount}/{listing}/{name}", stored.fields)
+
+
+def _mounts(server: Store) -> Mapping[str, str]:
+    """Path without its last slash → type."""
+    stored = server.read("sys/auth")
+    if stored is None:
+        raise RefusedError(
+            "sys/auth: got nothing, expected the list of auth mounts; check the server's namespace"
+        )
+    return {
+        path.removesuffix("/"): str(mount.get("type", ""))
+        for path, mount in stored.fields.items()
+        if isinstance(mount, dict)
+    }
