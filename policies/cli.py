@@ -12,11 +12,15 @@ import click
 
 from policies.errors import ProblemsError, TreeError
 from policies.generate import run, tree
+from policies.roles import cli as roles_cli
 from policies.roles import start
+from policies.roles.folder import NO_BOUNDARIES, boundaries_folder
 
 LAZY = {
     "plan": ("policies.apply.cli", "Show what apply would change on the server"),
     "apply": ("policies.apply.cli", "Make the server as the generated tree says"),
+    "bundle": ("policies.apply.bundle_cli", "Sign the generated tree as it was reviewed"),
+    "verify": ("policies.apply.bundle_cli", "Check that a tree is the one that was reviewed"),
     "can": ("policies.review.cli", "Whether a role, policy or service account can do something"),
     "explain": ("policies.review.cli", "Why something is allowed or refused, and what would change it"),
     "who-can": ("policies.review.cli", "Who can do something"),
@@ -63,6 +67,9 @@ def group() -> None:
     """  # noqa: D301 - \b is click's mark for lines as they stand
 
 
+group.add_command(roles_cli.show)
+
+
 def _folder(flag: str, text: str, default: str = "") -> Callable[[Callable[..., int]], Callable[..., int]]:
     """An option for a folder; without `default`, its own name is the default."""
     where = Path(default or flag.removeprefix("--"))
@@ -79,10 +86,13 @@ def _folder(flag: str, text: str, default: str = "") -> Callable[[Callable[..., 
 @group.command()
 @_folder("--clusters", "Folder of the cluster files.")
 @_folder("--roles", "Folder of the role files.")
+@roles_cli.folder_option
 @_folder("--out", "Folder to write to; commit it.", "generated")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 and list the files that are stale.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")
-def generate(clusters: Path, roles: Path, out: Path, *, check: bool, as_json: bool) -> int:
+def generate(
+    clusters: Path, roles: Path, boundaries: Path | None, out: Path, *, check: bool, as_json: bool
+) -> int:
     """Write policies, auth and PKI roles and the catalog from role and cluster files.
 
     Only files that changed are written.
@@ -92,18 +102,22 @@ def generate(clusters: Path, roles: Path, out: Path, *, check: bool, as_json: bo
       podkeys policies generate
       podkeys policies generate --check
       podkeys policies generate --clusters clusters --roles roles --out generated
+      podkeys policies generate --check --boundaries boundaries
 
     Exit codes: 0 done, or current; 1 something is wrong, or stale; 64 usage.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
         with _progress() as progress:
-            result = run.compare(run.Folders(clusters, roles, out), progress)
+            folders = run.Folders(clusters, roles, out, boundaries_folder(boundaries))
+            result = run.compare(folders, progress)
         if not check:
             tree.write(out, result.changed, result.removed)
     except ProblemsError as error:
         _refuse(error, as_json=as_json)
     except TreeError as error:
         raise click.ClickException(str(error)) from None
+    if folders.boundaries is None:
+        click.echo(NO_BOUNDARIES, err=True)
     is_stale = check and bool(result.changed or result.removed)
     click.echo(_as_json(result) if as_json else _summary(result, check=check))
     if is_stale and not as_json:
@@ -151,9 +165,7 @@ def new(name: str, namespace: str | None, cluster: str, owner: str | None, outpu
 
 def _refuse(error: ProblemsError, *, as_json: bool) -> NoReturn:
     if as_json:
-        fields = ("file", "line", "column", "message")
-        problems = [{name: getattr(problem, name) for name in fields} for problem in error.problems]
-        click.echo(json.dumps({"problems": problems}, indent=2))
+        click.echo(json.dumps(error.as_json(), indent=2))
     else:
         click.echo(str(error), err=True)
         click.echo(f"{_count(len(error.problems), 'problem')}; nothing was written.", err=True)

@@ -1,7 +1,8 @@
 """What is wrong with files that people wrote, and where. Every message says what was got and what was expected."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -24,6 +25,9 @@ class ProblemsError(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(map(str, self.problems)))
+
+    def as_json(self) -> dict[str, Any]:
+        return {"problems": [asdict(problem) for problem in self.problems]}
 
 
 class TreeError(Exception):

@@ -10,8 +10,8 @@ import orjson
 from policies import catalog, names
 from policies.generate import logins, pki
 from policies.generate.hcl import OWN_TOKEN, Header, Stanza, policy
-from policies.roles.checks import expand
-from policies.roles.types import Cluster, RunsAs, Secret, ServiceRole
+from policies.roles.checks import api_path, expand
+from policies.roles.types import Cluster, RunsAs, ServiceRole
 
 _INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
@@ -94,7 +94,8 @@ def _json(role: ServiceRole, path: str, fields: dict[str, Any]) -> bytes:
 
 def _entry(cluster: Cluster, role: ServiceRole, place: RunsAs) -> catalog.Role:
     secrets = [
-        catalog.Secret(entry.name, entry.engine, _api_path(entry, place), entry.env) for entry in role.secrets
+        catalog.Secret(entry.name, entry.engine, expand(api_path(entry), place), entry.env)
+        for entry in role.secrets
     ]
     secrets += [catalog.Secret(entry.name, "database", expand(entry.path, place)) for entry in role.databases]
     accounts = [_account(cluster, role, place, name) for name in place.service_accounts]
@@ -108,12 +109,6 @@ def _entry(cluster: Cluster, role: ServiceRole, place: RunsAs) -> catalog.Role:
         secrets={secret.name: secret for secret in sorted(secrets, key=lambda secret: secret.name)},
         certificates=_certificates(cluster, role, place),
     )
-
-
-def _api_path(entry: Secret, place: RunsAs) -> str:
-    """Key-value version 2 keeps values below `data/`."""
-    middle = "data/" if entry.engine == "kv2" else ""
-    return expand(f"{entry.mount}/{middle}{entry.path}", place)
 
 
 def _account(cluster: Cluster, role: ServiceRole, place: RunsAs, name: str) -> catalog.ServiceAccount:

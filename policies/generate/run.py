@@ -9,19 +9,24 @@ from policies.errors import Problem, ProblemsError
 from policies.generate import cluster_files, role_files, tree
 from policies.roles import folder as roles_folder
 from policies.roles.folder import Clusters
+from policies.roles.types import ServiceRole
 
 BATCH = (
     250  # role files between two words of progress; a second process gains nothing, as the disk sets the pace
 )
 
+Read = tuple[list[tuple[ServiceRole, Problem]], list[Problem]]
 Catalogs = dict[str, dict[str, dict[str, catalog.Role]]]  # cluster → namespace → role
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
+    """`boundaries` None: nobody set any, and a role may claim everything."""
+
     clusters: Path
     roles: Path
     out: Path
+    boundaries: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +57,15 @@ def compare(folders: Folders, progress: Callable[[int, int], None]) -> Result:
     `progress` gets how many role files are done, and of how many.
     """
     clusters, problems = roles_folder.read_clusters(folders.clusters)
+    boundaries, wrong = roles_folder.boundaries_for(folders.boundaries, clusters)
+    problems += wrong
     sources = roles_folder.sources(folders.roles)
     existing = tree.scan(folders.out)
     batches = []
     for start in range(0, len(sources), BATCH):
         progress(start, len(sources))
-        batches.append(_batch(folders, clusters, existing, sources[start : start + BATCH]))
+        roles = roles_folder.read_roles(folders.roles, sources[start : start + BATCH], clusters, boundaries)
+        batches.append(_batch(folders.out, clusters, existing, roles))
     problems += [problem for batch in batches for problem in batch.problems]
     problems += roles_folder.repeated([named for batch in batches for named in batch.named])
     if problems:
@@ -70,8 +78,8 @@ def compare(folders: Folders, progress: Callable[[int, int], None]) -> Result:
     return Result(len(clusters.by_name), len(sources), len(expected) - len(changed), changed, removed)
 
 
-def _batch(folders: Folders, clusters: Clusters, existing: frozenset[str], sources: Sequence[str]) -> _Batch:
-    roles, problems = roles_folder.read_roles(folders.roles, sources, clusters)
+def _batch(out: Path, clusters: Clusters, existing: frozenset[str], read: Read) -> _Batch:
+    roles, problems = read
     found = _Batch([(role.name, place) for role, place in roles], problems, [], [], {})
     for role, _ in roles:
         for place in role.runs_as:
@@ -80,7 +88,7 @@ def _batch(folders: Folders, clusters: Clusters, existing: frozenset[str], sourc
             made = role_files.generate(clusters.by_name[place.cluster], role, place)
             found.entries.append((place.cluster, place.namespace, made.entry))
             found.paths.extend(made.files)
-            found.changed.update(tree.differing(folders.out, existing, made.files))
+            found.changed.update(tree.differing(out, existing, made.files))
     return found
 
 

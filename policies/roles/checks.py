@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 from policies.roles.role import Draft
 from policies.roles.texts import SERVERS_OWN, spoken
-from policies.roles.types import Cluster, RunsAs, ServiceRole
+from policies.roles.types import Cluster, RunsAs, Secret, SecretsBelow, ServiceRole
 
 Finding = tuple[str, str]
 Check = Callable[[ServiceRole, Mapping[str, Cluster]], Iterator[Finding]]
@@ -32,16 +32,13 @@ def run(draft: Draft, clusters: Mapping[str, Cluster], *, complete: bool) -> Non
 def _clusters_exist(role: ServiceRole, clusters: Mapping[str, Cluster]) -> Iterator[Finding]:
     for index, place in enumerate(role.runs_as):
         if place.cluster and place.cluster not in clusters:
-            near = get_close_matches(place.cluster, clusters, 1)
-            known = (
-                f"did you mean {near[0]}?"
-                if near
-                else f"known are {', '.join(sorted(clusters)[:10]) or 'none'}"
-            )
-            yield (
-                f"spec.runsAs[{index}].cluster",
-                f"got {place.cluster!r}, expected a cluster that has a file; {known}",
-            )
+            yield f"spec.runsAs[{index}].cluster", unknown_cluster(place.cluster, clusters)
+
+
+def unknown_cluster(name: str, clusters: Mapping[str, Cluster]) -> str:
+    near = get_close_matches(name, clusters, 1)
+    known = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(clusters)[:10]) or 'none'}"
+    return f"got {name!r}, expected a cluster that has a file; {known}"
 
 
 def _places_are_distinct(role: ServiceRole, clusters: Mapping[str, Cluster]) -> Iterator[Finding]:
@@ -167,6 +164,11 @@ CHECKS: tuple[Check, ...] = (
 def expand(path: str, place: RunsAs) -> str:
     """Put the place's names where the placeholders stand."""
     return path.replace("{cluster}", place.cluster).replace("{namespace}", place.namespace)
+
+
+def api_path(entry: Secret | SecretsBelow) -> str:
+    """Where the server keeps it, with its placeholders: key-value version 2 has values below `data/`."""
+    return "/".join(filter(None, (entry.mount, "data" if entry.engine == "kv2" else "", entry.path)))
 
 
 def _used(role: ServiceRole, clusters: Mapping[str, Cluster]) -> list[Cluster]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import TypeVar, cast
 
@@ -27,18 +28,15 @@ class Fields:
 
     def report(self, at: str, message: str) -> None:
         """A problem at the field `at`, or at the nearest one around it; only the first about one field is kept."""
+        self._wrong.add(at)
+        self.problems.append(replace(self.place(at), message=f"{at}: {message}" if at else message))
+
+    def place(self, at: str) -> Problem:
+        """Where a field stands, or the nearest one around it, for a problem that shows only beside other files."""
         place = at
         while place not in self._places and place:
             place = _around(place)
-        self._wrong.add(at)
         mark = self._places[place].start_mark
-        self.problems.append(
-            Problem(self.file, mark.line + 1, mark.column + 1, f"{at}: {message}" if at else message)
-        )
-
-    def place(self, at: str) -> Problem:
-        """Where a field stands, for a problem that shows only beside other files."""
-        mark = self._places[at].start_mark
         return Problem(self.file, mark.line + 1, mark.column + 1, at)
 
     def is_wrong(self, at: str) -> bool:

@@ -1,4 +1,4 @@
-"""Reads the folders of cluster and role files: the only part of this room that opens files."""
+"""Reads the folders of cluster, boundary and role files: the only part of this room that opens files."""
 
 import os
 import re
@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from policies.errors import Problem, ProblemsError
-from policies.roles import checks, cluster, role
+from policies.roles import boundary, checks, cluster, inside, role
+from policies.roles.boundary import BoundaryDraft
 from policies.roles.cluster import ClusterDraft
 from policies.roles.document import MAX_BYTES, load
-from policies.roles.types import Cluster, ServiceRole
+from policies.roles.inside import OPEN, Boundaries
+from policies.roles.types import Boundary, Cluster, ServiceRole
 
 SUFFIXES = (".yaml", ".yml")
+BOUNDARIES = Path("boundaries")
+NO_BOUNDARIES = f"Note: there is no folder {BOUNDARIES}/, so a role may claim any path and any Service (docs/boundaries.md)."
 
 _SOURCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 
@@ -80,8 +84,54 @@ def read_clusters(folder: Path) -> tuple[Clusters, list[Problem]]:
     return Clusters(found, complete=not problems), problems
 
 
+def boundaries_folder(named: Path | None) -> Path | None:
+    """The folder that was named, else `boundaries/` if anything is there: then it must hold boundary files.
+
+    None where nobody set a boundary: every role may claim everything, which is for the caller to say.
+    """
+    return named or (BOUNDARIES if os.path.lexists(BOUNDARIES) else None)
+
+
+def read_boundaries(folder: Path) -> tuple[list[BoundaryDraft], list[Problem]]:
+    """All boundary files below `folder`; those that can't be read at all are problems, the others hold their own."""
+    drafts: list[BoundaryDraft] = []
+    problems: list[Problem] = []
+    for source in sources(folder):
+        path = folder / source
+        try:
+            _check_source(path, source)
+            drafts.append(boundary.parse(str(path), load(str(path), _own_bytes(path))))
+        except ProblemsError as error:
+            problems += error.problems
+    boundary.check_distinct(drafts)
+    problems += repeated(
+        [
+            (draft.boundary.name, draft.fields.place("metadata.name"))
+            for draft in drafts
+            if draft.boundary.name
+        ]
+    )
+    return drafts, problems
+
+
+def boundaries_for(folder: Path | None, clusters: Clusters) -> tuple[Boundaries, list[Problem]]:
+    """What limits the roles in `clusters`, and all that is wrong with the files."""
+    if folder is None:
+        return OPEN, []
+    drafts, problems = read_boundaries(folder)
+    for draft in drafts if clusters.complete else ():
+        boundary.check_clusters(draft, clusters.by_name)
+    problems += [problem for draft in drafts for problem in draft.fields.problems]
+    found: dict[str, list[Boundary]] = {}
+    for draft in drafts:
+        for namespace in () if draft.fields.problems else draft.boundary.namespaces:
+            found.setdefault(namespace, []).append(draft.boundary)
+    by_namespace = {namespace: tuple(boundaries) for namespace, boundaries in found.items()}
+    return Boundaries(by_namespace, closed=not problems), problems
+
+
 def read_roles(
-    folder: Path, names: Sequence[str], clusters: Clusters
+    folder: Path, names: Sequence[str], clusters: Clusters, boundaries: Boundaries = OPEN
 ) -> tuple[list[tuple[ServiceRole, Problem]], list[Problem]]:
     """The sound roles among the files `names`, each with the place of its name, and all that is wrong with the others."""
     found: list[tuple[ServiceRole, Problem]] = []
@@ -95,6 +145,7 @@ def read_roles(
             problems += error.problems
             continue
         checks.run(draft, clusters.by_name, complete=clusters.complete)
+        inside.run(draft, boundaries)
         if draft.fields.problems:
             problems += draft.fields.problems
         else:

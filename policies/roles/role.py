@@ -69,14 +69,7 @@ def _runs_as(fields: Fields, node: Node | None) -> Iterator[RunsAs]:
 def _secrets(fields: Fields, node: Node | None) -> Iterator[Secret]:
     for at, item in fields.items(node, "spec.secrets"):
         found = fields.mapping(item, at, ("name", "path"), ("mount", "engine", "env"))
-        engine = fields.word(found.get("engine"), f"{at}.engine", SECRET_ENGINES, "kv2")
-        mount, path = _mount_and_path(fields, found, at)
-        if engine == "kv2" and "mount" not in found and path.split("/")[0] in {"data", "metadata"}:
-            fields.report(
-                f"{at}.path",
-                f"got {mount + '/' + path!r}, expected what `vault kv get` takes, without data/; "
-                f"if the secret's own path begins so, write mount: {mount}, path: {path}",
-            )
+        engine, mount, path = key_value(fields, found, at)
         yield Secret(
             fields.text(found.get("name"), f"{at}.name", texts.own_name),
             engine,
@@ -84,6 +77,19 @@ def _secrets(fields: Fields, node: Node | None) -> Iterator[Secret]:
             path,
             fields.flag(found.get("env"), f"{at}.env"),
         )
+
+
+def key_value(fields: Fields, found: Mapping[str, Node], at: str) -> tuple[Engine, str, str]:
+    """Engine, mount, and path below the mount, of an entry as `vault kv get` takes it."""
+    engine = fields.word(found.get("engine"), f"{at}.engine", SECRET_ENGINES, "kv2")
+    mount, path = _mount_and_path(fields, found, at)
+    if engine == "kv2" and "mount" not in found and path.split("/")[0] in {"data", "metadata"}:
+        fields.report(
+            f"{at}.path",
+            f"got {mount + '/' + path!r}, expected what `vault kv get` takes, without data/; "
+            f"if the secret's own path begins so, write mount: {mount}, path: {path}",
+        )
+    return engine, mount, path
 
 
 def _mount_and_path(fields: Fields, found: Mapping[str, Node], at: str) -> tuple[str, str]:

@@ -108,6 +108,13 @@ def database_path(text: str) -> str | None:
     return None
 
 
+def database_place(text: str) -> str | None:
+    """A database role, or all of a mount."""
+    if database_path(text) is None or database_path(f"{text}/x") is None:
+        return None
+    return path(text) or "MOUNT/creds/ROLE, or MOUNT/creds for all roles of the mount"
+
+
 def address(text: str) -> str | None:
     """The URL of a Vault server. https, because tokens and secrets travel; http never leaves the machine."""
     wanted = "an https URL such as https://vault.example.com:8200"

@@ -1,5 +1,6 @@
-"""What role files and cluster files say, once they have been checked. Lives are in seconds."""
+"""What role, cluster and boundary files say, once they have been checked. Lives are in seconds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
@@ -85,3 +86,42 @@ class Cluster:
     min_ttl: int
     min_kubelet: tuple[int, int]
     platform: Platform
+
+
+@dataclass(frozen=True, slots=True)
+class SecretsBelow:
+    """Key-value secrets at `path` (below the mount; empty for all of it) and below it. `env`: also as variables."""
+
+    engine: Engine
+    mount: str
+    path: str
+    env: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateLimits:
+    """`services` None: any Service of the namespace, whose names all end in it."""
+
+    services: tuple[str, ...] | None
+    max_ttl: int
+    pod_ip: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """One boundary file: what roles may claim in some namespaces. `file` is as the user opens it.
+
+    `clusters` None: all. `databases` are MOUNT/creds/ROLE, or MOUNT/creds for all of a mount. Certificates None:
+    no certificate; `identity_ttl` 0: no identity. `lines`: where each limit stands, by its path below `spec`.
+    """
+
+    name: str
+    file: str
+    namespaces: tuple[str, ...]
+    clusters: tuple[str, ...] | None
+    owners: tuple[str, ...]
+    secrets: tuple[SecretsBelow, ...]
+    databases: tuple[str, ...]
+    certificates: CertificateLimits | None
+    identity_ttl: int
+    lines: Mapping[str, int]

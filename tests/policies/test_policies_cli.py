@@ -49,8 +49,8 @@ def test_the_examples_pods_use_what_the_roles_declare() -> None:
 
 
 def test_a_tree_is_written_then_current(base: Path) -> None:
-    assert generate(base).output == "1 role, 1 cluster: 12 files written, 0 removed, 0 current\n"
-    assert generate(base).output == "1 role, 1 cluster: 0 files written, 0 removed, 12 current\n"
+    assert generate(base).stdout == "1 role, 1 cluster: 12 files written, 0 removed, 0 current\n"
+    assert generate(base).stdout == "1 role, 1 cluster: 0 files written, 0 removed, 12 current\n"
     assert generate(base, "--check").return_value == 0
 
 
@@ -81,7 +81,7 @@ def test_mistakes_are_printed_and_nothing_is_written(base: Path) -> None:
 
 
 def test_the_result_and_the_mistakes_are_json_on_request(base: Path) -> None:
-    result = json.loads(generate(base, "--json").output)
+    result = json.loads(generate(base, "--json").stdout)
     assert (result["roles"], result["clusters"], len(result["changed"]), result["removed"]) == (1, 1, 12, [])
     (base / "roles/payments.yaml").write_text(ROLE.replace("kv/payments", "/kv"))
     problem = json.loads(generate(base, "--json").stdout)["problems"][0]
@@ -96,7 +96,7 @@ def test_a_symbolic_link_ends_the_command_with_a_sentence(base: Path) -> None:
 
 def test_a_new_role_file_passes_generation(base: Path) -> None:
     assert call("new", "orders", "--cluster", "east", "-o", base / "roles" / "orders.yaml").exit_code == 0
-    assert generate(base).output.startswith("2 roles, ")
+    assert generate(base).stdout.startswith("2 roles, ")
 
 
 def test_a_new_role_file_with_all_its_comments_taken_off_passes_too(base: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_new_role_file_with_all_its_comments_taken_off_passes_too(base: Path) 
     opened = opened.replace("  # - name: orders", "  - name: orders").replace("  #   path:", "    path:")
     opened = opened.replace("  # identity:", "  identity:")
     (base / "roles" / "orders.yaml").write_text(opened)
-    assert generate(base).output.startswith("2 roles, "), opened
+    assert generate(base).stdout.startswith("2 roles, "), opened
     entry = json.loads((base / "generated/east/catalog/shop.json").read_text())["roles"]["orders"]
     assert set(entry["secrets"]) == {"settings", "orders"}
     assert entry["secrets"]["settings"]["env"] is True
