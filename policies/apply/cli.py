@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from policies.apply import bundle as bundles
 from policies.apply import plan as planning
 from policies.apply import run, show, tree
 from policies.apply.errors import ApplyError, TokenError
@@ -27,7 +28,17 @@ TOKEN_VARIABLES = ("BAO_TOKEN", "VAULT_TOKEN")  # the order of OpenBao's own com
 
 def _options(command: Callable[..., int]) -> Callable[..., int]:
     prune = "Delete what is ours on the server and no longer in the tree."
-    return server_options(click.option("--prune", is_flag=True, help=prune)(command))
+    bundle = "Refuse a tree that isn't the one this bundle was signed for; with --public-key."
+    keys = "Whose signature of --require-bundle counts, PEM; may be given several times."
+    for option in (
+        click.option(
+            "--public-key", "public_keys", type=click.Path(path_type=Path), multiple=True, help=keys
+        ),
+        click.option("--require-bundle", type=click.Path(path_type=Path), help=bundle),
+        click.option("--prune", is_flag=True, help=prune),
+    ):
+        command = option(command)
+    return server_options(command)
 
 
 @click.command()
@@ -83,17 +94,30 @@ def apply(*, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - click's ow
 
 @contextmanager
 def _planned(
-    *, cluster: str, generated: Path, prune: bool, token_file: Path | None, address: str
+    *,
+    cluster: str,
+    generated: Path,
+    prune: bool,
+    token_file: Path | None,
+    address: str,
+    require_bundle: Path | None,
+    public_keys: tuple[Path, ...],
 ) -> Iterator[tuple[Server, Desired, planning.Plan]]:
     """The session, the tree, and the plan; an ApplyError from within is printed and becomes its exit code."""
     try:
-        desired = tree.read(generated, cluster)
+        desired = tree.read(generated, cluster, _reviewed(require_bundle, public_keys))
         with connect(desired.cluster, read_token(token_file, os.environ), address) as server:
             current = run.read_current(server, desired, progress("Reading"))
             yield server, desired, planning.decide(desired, current, prune=prune)
     except ApplyError as error:
         click.echo("\n".join(map(show.plain, f"Error: {error}".split("\n"))), err=True)
         raise click.exceptions.Exit(error.exit_code) from error
+
+
+def _reviewed(bundle: Path | None, public_keys: tuple[Path, ...]) -> Mapping[str, str] | None:
+    if (bundle is None) != (not public_keys):
+        raise click.UsageError("expected --require-bundle FILE and --public-key FILE together")
+    return bundles.verified(bundle, map(bundles.public_key, public_keys)).files if bundle else None
 
 
 def read_token(file: Path | None, environment: Mapping[str, str]) -> str:

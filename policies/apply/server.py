@@ -66,6 +66,10 @@ class Server:
         """Raises InvalidError where the server calls the fields wrong, or a policy's check-and-set fails."""
         self._call("put" if path.startswith(f"{POLICIES}/") else "post", path, fields)
 
+    def ask(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """What the server answers to a POST that makes something rather than keeps it."""
+        return self._data(self._call("post", path, fields) or {}, path)
+
     def delete(self, path: str) -> None:
         self._call("delete", path)
 
@@ -167,6 +171,11 @@ def _ca_file(ca_pem: str) -> Iterator[str]:
         file.write(ca_pem)
         file.flush()
         yield file.name
+
+
+def anywhere(address: str, namespace: str, ca_pem: str) -> Cluster:
+    """A server that is asked as a whole, so that no mount of a cluster is looked for."""
+    return Cluster("", address, namespace, ca_pem, "jwt", "", "", "", "", (0, 0), "kubernetes")
 
 
 @contextmanager

@@ -7,12 +7,13 @@ mounts. Symbolic links are refused, so that the tree that was reviewed is the tr
 import json
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from policies import names
+from policies.apply.bundle import digest
 from policies.apply.errors import TreeError
 from policies.apply.state import Desired, Item, policy_path
 from policies.catalog import CatalogError, Cluster, parse_cluster
@@ -32,6 +33,7 @@ class _Folder:
     cluster: Cluster
     namespace: str
     role: str
+    text: "Reader"
 
     @property
     def policy(self) -> str:
@@ -41,8 +43,48 @@ class _Folder:
         return names.identity_policy(self.cluster.name, self.namespace, self.role, account)
 
 
-def read(generated: Path, cluster_name: str) -> Desired:
-    """The tree below `generated/<cluster>/`. Raises TreeError, which names the file."""
+class Reader:
+    """Reads each file once; with a bundle's digests, only what was reviewed."""
+
+    def __init__(self, generated: Path, reviewed: Mapping[str, str] | None = None) -> None:
+        self._generated = generated
+        self._reviewed = reviewed
+        self._read: set[str] = set()
+
+    def __call__(self, file: Path) -> str:
+        name = file.relative_to(self._generated).as_posix()
+        self._read.add(name)
+        try:
+            content = file.read_bytes()
+            text = content.decode()
+        except (OSError, UnicodeDecodeError) as error:
+            raise TreeError(f"{file}: can't be read as UTF-8 text: {error}") from None
+        if self._reviewed is not None and self._reviewed.get(name) != digest(content):
+            known = "changed since its review" if name in self._reviewed else "not reviewed"
+            raise TreeError(f"{file}: {known}; expected the tree of the bundle: check out what was signed")
+        return text
+
+    def check_all(self, cluster: str) -> None:
+        """Whether all that was reviewed is there: what is missing would be pruned."""
+        own = {name for name in self._reviewed or () if name.startswith(f"{cluster}/") and _applied(name)}
+        missing = sorted(own - self._read)
+        if missing:
+            raise TreeError(
+                f"{self._generated / missing[0]}: missing, and it was reviewed; check out what was signed"
+            )
+
+
+def _applied(name: str) -> bool:
+    """Whether apply reads a file of the tree: the catalog goes to Kubernetes alone."""
+    parts = name.split("/")
+    return parts[-1] != CLUSTER_FILES[1] and not (len(parts) == 3 and parts[1] == CATALOG)  # noqa: PLR2004 - cluster/catalog/file
+
+
+def read(generated: Path, cluster_name: str, reviewed: Mapping[str, str] | None = None) -> Desired:
+    """The tree below `generated/<cluster>/`; with `reviewed`, the digests of a bundle, only as they say.
+
+    Raises TreeError, which names the file.
+    """
     if not names.is_label(cluster_name):
         raise TreeError(f"cluster: got {cluster_name!r}, expected a name such as eu-nl-prod-a")
     top = generated / cluster_name
@@ -52,22 +94,24 @@ def read(generated: Path, cluster_name: str) -> Desired:
             f"{top}: no such folder; expected a generated cluster (here: {known}); "
             "give its name with --cluster, the tree with --generated, or run `podkeys policies generate`"
         )
-    cluster = _cluster(top, cluster_name)
+    text = Reader(generated, reviewed)
+    cluster = _cluster(top, cluster_name, text)
     items: dict[str, Item] = {}
-    for folder, path in _role_folders(top, cluster):
+    for folder, path in _role_folders(top, cluster, text):
         for item in _role_items(folder, path):
             items[item.path] = item
+    text.check_all(cluster_name)
     return Desired(cluster, items)
 
 
-def _cluster(top: Path, name: str) -> Cluster:
+def _cluster(top: Path, name: str, text: Reader) -> Cluster:
     entries = _entries(top)
     file = top / "cluster.json"
     if "cluster.json" not in entries:
         raise TreeError(f"{file}: no such file; {_REGENERATE}")
     try:
-        cluster = parse_cluster(file.read_bytes())
-    except (CatalogError, OSError) as error:
+        cluster = parse_cluster(text(file).encode())
+    except CatalogError as error:
         raise TreeError(f"{file}: {error}") from None
     if cluster.name != name:
         raise TreeError(f"{file}: cluster: got {cluster.name!r}, expected {name}, as its folder is called")
@@ -80,7 +124,7 @@ def _cluster(top: Path, name: str) -> Cluster:
     return cluster
 
 
-def _role_folders(top: Path, cluster: Cluster) -> Iterator[tuple[_Folder, Path]]:
+def _role_folders(top: Path, cluster: Cluster, text: Reader) -> Iterator[tuple[_Folder, Path]]:
     for namespace, is_folder in _entries(top).items():
         if not is_folder:
             if namespace not in CLUSTER_FILES:
@@ -95,7 +139,7 @@ def _role_folders(top: Path, cluster: Cluster) -> Iterator[tuple[_Folder, Path]]
                     f"{path}: expected a folder <namespace>/<role>, both names of at most "
                     f"{names.MAX_LABEL} lower-case letters, digits and dashes; remove it, or {_REGENERATE}"
                 )
-            yield _Folder(cluster, namespace, role), path
+            yield _Folder(cluster, namespace, role, text), path
 
 
 def _role_items(folder: _Folder, path: Path) -> Iterator[Item]:
@@ -125,10 +169,12 @@ def _item(folder: _Folder, file: Path, kind: str, entry: str) -> Item:
     parts = (folder.namespace, folder.role, entry)
     if kind == "policy":
         name = folder.identity_policy(entry) if entry else folder.policy
-        return Item("policy", policy_path(name), owner, {"policy": _policy(file, name)}, str(file))
+        return Item(
+            "policy", policy_path(name), owner, {"policy": _policy(file, folder.text(file), name)}, str(file)
+        )
     if kind == "auth":
         path = f"auth/{cluster.auth_mount}/role/{names.auth_role(*parts)}"
-        fields = _fields(file, path)
+        fields = _fields(file, folder.text(file), path)
         _check_login(folder, file, entry, fields)
         return Item("auth role", path, owner, fields, str(file))
     path = (
@@ -136,12 +182,11 @@ def _item(folder: _Folder, file: Path, kind: str, entry: str) -> Item:
         if kind == "pki"
         else f"{cluster.identity_mount}/roles/{names.identity_pki_role(*parts)}"
     )
-    return Item("PKI role", path, owner, _fields(file, path), str(file))
+    return Item("PKI role", path, owner, _fields(file, folder.text(file), path), str(file))
 
 
-def _policy(file: Path, name: str) -> str:
+def _policy(file: Path, text: str, name: str) -> str:
     """The text, whose header carries the mark and says whose it is: a file copied from elsewhere is refused."""
-    text = _text(file)
     header = text.partition("\n\n")[0].split("\n")
     if not text.startswith(names.MARK) or f"# policy: {name}" not in header:
         raise TreeError(
@@ -150,9 +195,9 @@ def _policy(file: Path, name: str) -> str:
     return text
 
 
-def _fields(file: Path, path: str) -> dict[str, Any]:
+def _fields(file: Path, text: str, path: str) -> dict[str, Any]:
     try:
-        document = json.loads(_text(file), object_pairs_hook=_unique)
+        document = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise TreeError(f"{file}: got no JSON ({error}); {_REGENERATE}") from None
     if not isinstance(document, dict) or set(document) != {"generatedFrom", "path", "data"}:
@@ -208,13 +253,6 @@ def _binding(folder: _Folder, account: str) -> dict[str, Any]:
         "bound_service_account_namespaces": [folder.namespace],
         "bound_service_account_namespace_selector": "",  # would add namespaces to the one above
     }
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TreeError(f"{file}: can't be read as UTF-8 text: {error}") from None
 
 
 def _entries(folder: Path) -> dict[str, bool]:

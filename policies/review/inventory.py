@@ -19,6 +19,7 @@ from policies.review.logins import Login, login
 
 _HEADER = re.compile(rb"^# policy: ([^\s]+)$", re.MULTILINE)
 _ROLE_PATH = re.compile(r"auth/(?P<mount>.+)/role/(?P<name>[^/]+)")
+_PLAIN = re.compile(rb'"engine":\s*"kv1",\s*"env":\s*\w+,\s*"path":\s*"([^"]+)"')
 _LARGEST = 10 * 2**20
 
 
@@ -60,10 +61,11 @@ class AuthRole:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Sorted by name."""
+    """Sorted by name. `plain`: paths of key-value version 1, where a catalog tells."""
 
     policies: Mapping[str, PolicyFile]
     roles: tuple[AuthRole, ...]
+    plain: frozenset[str] = frozenset()
 
 
 def read(folder: Path) -> Inventory:
@@ -74,20 +76,22 @@ def read(folder: Path) -> Inventory:
         )
     policies: dict[str, PolicyFile] = {}
     roles: list[AuthRole] = []
+    plain: set[str] = set()
     for path in _files(folder):
         name = str(path.relative_to(folder))
         found = _policy(path, name) if path.suffix == ".hcl" else _json(path, name)
         if isinstance(found, AuthRole):
             roles.append(found)
+        elif isinstance(found, frozenset):
+            plain |= found
         elif found:
             other = policies.setdefault(found.name, found)
             if other is not found:
                 raise ReviewError(
                     f"{folder / found.file}: the policy {found.name} is in {other.file} already"
                 )
-    return Inventory(
-        dict(sorted(policies.items())), tuple(sorted(roles, key=lambda role: (role.mount, role.name)))
-    )
+    in_order = tuple(sorted(roles, key=lambda role: (role.mount, role.name)))
+    return Inventory(dict(sorted(policies.items())), in_order, frozenset(plain))
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -114,11 +118,13 @@ def _policy(path: Path, name: str) -> PolicyFile:
     return PolicyFile(header[1].decode("utf-8", "replace") if header else path.stem, name, text)
 
 
-def _json(path: Path, name: str) -> PolicyFile | AuthRole | None:
-    """None for JSON that is neither, such as a catalog."""
+def _json(path: Path, name: str) -> PolicyFile | AuthRole | frozenset[str] | None:
+    """Of a catalog its paths of key-value version 1; None for what is nothing of these."""
     text = _bytes(path)
     if not any(mark in text for mark in (b'"token_policies"', b'"policies"', b'"policy"')):
-        return PolicyFile(path.stem, name, text) if b'"capabilities"' in text else None
+        if b'"capabilities"' in text:
+            return PolicyFile(path.stem, name, text)
+        return frozenset(found.decode("utf-8", "replace") for found in _PLAIN.findall(text))
     try:
         document = orjson.loads(text)
     except ValueError as error:

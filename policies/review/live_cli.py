@@ -7,9 +7,8 @@ import click
 
 from policies.apply.cli import progress, read_token
 from policies.apply.errors import ApplyError
-from policies.apply.server import connect
+from policies.apply.server import anywhere, connect
 from policies.apply.show import plain
-from policies.catalog import Cluster
 from policies.review import live
 from policies.review.errors import ReviewError
 from policies.review.inventory import Inventory
@@ -25,26 +24,9 @@ def inventory(
         raise ReviewError(f"--ca-file {ca_file}: can't be read, expected certificates in PEM") from None
     try:
         with connect(
-            _anywhere(address, server_namespace, ca_pem), read_token(token_file, os.environ)
+            anywhere(address, server_namespace, ca_pem), read_token(token_file, os.environ)
         ) as server:
             return live.read(server, progress("Reading"))
     except ApplyError as error:
         click.echo("\n".join(map(plain, f"Error: {error}".split("\n"))), err=True)
         raise click.exceptions.Exit(error.exit_code) from error
-
-
-def _anywhere(address: str, namespace: str, ca_pem: str) -> Cluster:
-    """A server that is asked as a whole, so that no mount of a cluster is looked for."""
-    return Cluster(
-        name="",
-        vault_address=address,
-        vault_namespace=namespace,
-        ca_pem=ca_pem,
-        auth_method="jwt",
-        auth_mount="",
-        audience="",
-        serving_mount="",
-        identity_mount="",
-        min_kubelet=(0, 0),
-        platform="kubernetes",
-    )

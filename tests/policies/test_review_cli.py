@@ -139,7 +139,10 @@ def test_reach_lists_all_grouped_by_what_it_means() -> None:
         call("reach", "web/storefront", "--policies", GENERATED / "eu-nl-prod-a", "--json").output
     )
     assert found["serviceAccounts"] == [{"namespace": "web", "name": "storefront", "selector": ""}]
-    assert {one["meaning"] for one in found["reach"]} == {"renews and ends its own token", "signs certificates"}
+    assert {one["meaning"] for one in found["reach"]} == {
+        "renews and ends its own token",
+        "signs certificates",
+    }
     assert (
         "    pki-eu-nl-prod-a/sign/podkeys.web.storefront.serving [update, limited]\n"
         in call("reach", "web/storefront", "--policies", GENERATED).output
