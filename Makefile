@@ -4,10 +4,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-cluster image e2e lock golden clean
+.PHONY: help demo test test-long check bench bench-cluster image e2e lock golden clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements-dev.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "podkeys needs Python 3.11 or newer; got no $(PYTHON) on PATH. Install it, or: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
@@ -25,6 +25,10 @@ demo: $(READY) ## from a role file to a running program with its secret, certifi
 
 test: $(READY) ## all tests, against a real OpenBao
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --cov --cov-report term:skip-covered
+
+test-long: $(READY) ## 200,000 comparisons of the policy model with the server, anew each time
+	@seed=$$(date +%s); echo "PODKEYS_SEED=$$seed"; \
+	PODKEYS_SEED=$$seed PODKEYS_COMPARISONS=200000 $(BIN)/python -m pytest -n auto --maxprocesses 4 tests/policies/test_acl_differential.py
 
 check: $(READY) ## formatting, lint, types, imports between packages
 	$(BIN)/ruff format --check .
