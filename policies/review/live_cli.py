@@ -1,6 +1,9 @@
-"""A server as the source of the questions."""
+"""A server as the source of the questions, and `podkeys policies drift`."""
 
+import json
 import os
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -10,8 +13,12 @@ from policies.apply.errors import ApplyError
 from policies.apply.server import anywhere, connect
 from policies.apply.show import plain
 from policies.review import live
+from policies.review.diff import Side
+from policies.review.drift import drift as drifted
 from policies.review.errors import ReviewError
-from policies.review.inventory import Inventory
+from policies.review.inventory import Inventory, read
+from policies.review.language import TooManyError
+from policies.review.subjects import Policies, Reading
 
 
 def inventory(
@@ -30,3 +37,55 @@ def inventory(
     except ApplyError as error:
         click.echo("\n".join(map(plain, f"Error: {error}".split("\n"))), err=True)
         raise click.exceptions.Exit(error.exit_code) from error
+
+
+@click.command(short_help="What a server has that the files don't say, and the other way round")
+@click.option("--address", required=True, metavar="URL", help="The server.")
+@click.option(
+    "--policies",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    default=Path("generated"),
+    show_default=True,
+    help="Folder of policies and auth roles that the server should have, such as generated/eu-nl-prod-a.",
+)
+@click.option("--ca-file", type=click.Path(path_type=Path), help="The server's CA, PEM; else the system's.")
+@click.option("--server-namespace", default="", help="The server's namespace.")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Holds the server token; else BAO_TOKEN, else VAULT_TOKEN.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")
+def drift(
+    address: str,
+    folder: Path,
+    ca_file: Path | None,
+    server_namespace: str,
+    token_file: Path | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Compare the policies and auth roles of a server with those of a folder, both ways.
+
+    Also what nobody owns: policies that no auth role names, and roles that name policies which aren't there.
+
+    \b
+    Example:
+      podkeys policies drift --policies generated/eu-nl-prod-a --address https://vault.example.com:8200
+
+    Exit codes: 0 the same access; 1 not; 64 usage; 69 no answer from the server.
+    """  # noqa: D301 - \b is click's mark for lines as they stand
+    try:
+        there = inventory(address, ca_file=ca_file, server_namespace=server_namespace, token_file=token_file)
+        reading = Reading(now=datetime.now(UTC))
+        found = list(drifted(*(Side(one, Policies(one, reading)) for one in (there, read(folder)))))
+    except (ReviewError, TooManyError) as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+    else:
+        lines = [plain(f"{'!' if one.access else '-'} {one.kind} {one.name} {one.what}") for one in found]
+        click.echo("\n".join(lines) or "The server has what the files say.")
+    return int(any(one.access for one in found))

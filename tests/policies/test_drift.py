@@ -1,0 +1,103 @@
+"""`podkeys policies drift` against a server of its own, on which the example has been applied."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import click.testing
+import pytest
+
+import podkeys
+from demo import openbao
+from demo.openbao import Server
+
+GENERATED = Path(__file__).parents[2] / "deploy" / "example" / "generated"
+CLUSTER = "eu-nl-prod-a"
+POLICY = "podkeys.eu-nl-prod-a.payments.payments"
+ROLE = "jwt-eu-nl-prod-a/podkeys.payments.payments.payments-api"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """All policies of the server are looked at, so other tests' would be seen."""
+    with openbao.running() as found:
+        found.call("POST", f"sys/auth/jwt-{CLUSTER}", {"type": "jwt"})
+        for file in sorted((GENERATED / CLUSTER).rglob("*")):
+            if file.suffix == ".hcl":
+                name = next(line for line in file.read_text().splitlines() if line.startswith("# policy: "))[
+                    10:
+                ]
+                found.call("PUT", f"sys/policies/acl/{name}", {"policy": file.read_text()})
+            elif file.name.startswith("auth."):
+                role = json.loads(file.read_text())
+                found.call("POST", role["path"], role["data"])
+        yield found
+
+
+def drift(server: Server, folder: Path) -> tuple[int, list[dict[str, object]]]:
+    words = ["policies", "drift", "--address", server.address, "--policies", str(folder), "--json"]
+    result = click.testing.CliRunner().invoke(
+        podkeys.cli, words, env={"BAO_TOKEN": server.root_token}, standalone_mode=False
+    )
+    return result.return_value, json.loads(result.output)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    shutil.copytree(GENERATED / CLUSTER, tmp_path / CLUSTER)
+    return tmp_path / CLUSTER
+
+
+def test_a_server_that_was_applied_to_has_not_drifted(server: Server, files: Path) -> None:
+    assert drift(server, files) == (0, [])
+
+
+def test_what_is_only_on_one_side_is_told(server: Server, files: Path) -> None:
+    server.call("PUT", "sys/policies/acl/by-hand", {"policy": 'path "kv/*" { capabilities = ["read"] }'})
+    (files / "payments" / "payments" / "auth.payments-api.json").unlink()
+    (files / "new.hcl").write_text("")
+    code, found = drift(server, files)
+    server.call("DELETE", "sys/policies/acl/by-hand")
+    assert code == 1
+    assert [(one["kind"], one["name"], one["what"]) for one in found] == [
+        ("policy", "by-hand", "is on the server and in no file"),
+        ("policy", "new", "is not on the server; new.hcl says it"),
+        ("auth role", ROLE, "is on the server and in no file"),
+        ("policy", "by-hand", "is named by no auth role; an entity, a group or a token may have it"),
+    ]
+
+
+def test_another_text_of_the_same_meaning_is_no_other_access(server: Server, files: Path) -> None:
+    policy = files / "payments" / "payments" / "policy.hcl"
+    policy.write_text(policy.read_text() + "\n# a comment\n")
+    code, [found] = drift(server, files)
+    assert (code, found["what"]) == (0, "has another text on the server, of the same meaning")
+
+
+def test_a_policy_that_was_widened_by_hand_is_told_with_a_path(server: Server, files: Path) -> None:
+    policy = files / "payments" / "payments" / "policy.hcl"
+    policy.write_text(
+        policy.read_text().replace('path "kv/data/payments/stripe" {\n  capabilities = ["read"]\n}\n', "")
+    )
+    code, [found] = drift(server, files)
+    assert (code, found["name"]) == (1, POLICY)
+    assert found["what"] == "differs: 1 gains, 0 losses on the server, such as at kv/data/payments/stripe"
+
+
+def test_a_login_that_was_opened_by_hand_is_told(server: Server, files: Path) -> None:
+    file = files / "payments" / "payments" / "auth.payments-api.json"
+    role = json.loads(file.read_text())
+    wider = role["data"] | {
+        "bound_subject": "system:serviceaccount:web:storefront",
+        "token_policies": [POLICY, "gone"],
+    }
+    server.call("POST", role["path"], wider)
+    code, found = drift(server, files)
+    server.call("POST", role["path"], role["data"])
+    assert code == 1
+    assert {one["name"] for one in found} == {ROLE, f"{POLICY}.payments-api"}
+    told = " ".join(str(one["what"]) for one in found)
+    assert f"gives {POLICY}, gone, the files say {POLICY}, {POLICY}.payments-api" in told
+    assert "is for storefront in web, the files say payments-api in payments" in told
+    assert "names the policy gone, which isn't there" in told
