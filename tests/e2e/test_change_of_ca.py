@@ -147,9 +147,9 @@ def test_moving_to_vault_loses_no_creation_of_a_pod(moved: list[str]) -> None:
     helm("test", "podkeys")
 
 
-def test_the_webhook_serves_renewed_certificates_without_a_restart(moved: list[str]) -> None:
+@pytest.mark.usefixtures("moved")
+def test_the_webhook_serves_renewed_certificates_without_a_restart() -> None:
     """Twice: the sidecar goes on after its first renewal."""
-    assert moved
     before = {item["metadata"]["uid"] for item in replicas()}
     name = replicas()[0]["metadata"]["name"]
     with pods_without_pause() as said:
@@ -162,14 +162,14 @@ def test_the_webhook_serves_renewed_certificates_without_a_restart(moved: list[s
         assert [status["restartCount"] for status in statuses] == [0, 0, 0]
 
 
+@pytest.mark.usefixtures("moved")
 def test_a_change_of_ca_by_its_runbook_loses_no_creation_of_a_pod(
-    moved: list[str], shell: Shell, installation: Installation
+    shell: Shell, installation: Installation
 ) -> None:
-    assert moved
     first = installation.call("GET", f"pki-{CLUSTER}/issuer/default")["data"]["issuer_id"]
     with pods_without_pause() as said:
         for block in blocks("operate.md", "## Changing the CA", "sh"):
-            shell.follow(block)
+            shell.follow(block.replace("NEW=root-2", f"NEW=root-{time.time_ns()}"))
     assert len(said) > 10
     assert set(said) == {""}
     left = installation.call("LIST", f"pki-{CLUSTER}/issuers")["data"]["keys"]
@@ -178,3 +178,24 @@ def test_a_change_of_ca_by_its_runbook_loses_no_creation_of_a_pod(
     assert now["issuer_id"] != first
     trusted = get("mutatingwebhookconfiguration", "", "podkeys")["webhooks"][0]["clientConfig"]["caBundle"]
     assert base64.b64decode(trusted).decode().strip() == now["certificate"].strip()
+
+
+def told() -> str:
+    """What the agent of a replica that does not start left in its pod's status."""
+    for item in replicas():
+        status = item["status"].get("initContainerStatuses", [{}])[0]
+        for state in (status.get("state", {}), status.get("lastState", {})):
+            if state.get("terminated", {}).get("exitCode"):
+                return str(state["terminated"].get("message"))
+    return ""
+
+
+@pytest.mark.usefixtures("moved")
+def test_where_vault_is_not_reached_no_replica_starts_and_those_that_run_go_on(shell: Shell) -> None:
+    elsewhere = "--set certificate.vault.address=https://vault.vault.svc:8201 --set flags.deadline=5"
+    with pods_without_pause() as said:
+        shell.follow(f"helm upgrade podkeys deploy/chart -n {WEBHOOK} --reset-then-reuse-values {elsewhere}")
+        why = wait_for("the reason of podkeys-init", told)
+        shell.follow(f"helm rollback podkeys -n {WEBHOOK} --wait")
+    assert why.startswith("unreachable: ")
+    assert set(said) == {""}
