@@ -1,0 +1,158 @@
+"""Whom auth roles let in, and what token they give. Pure."""
+
+from collections.abc import Iterator
+
+from policies.review.lint.finding import Hit, at_role
+from policies.review.lint.tree import Tree
+
+_NAMES = {"kubernetes": "bound_service_account_names", "jwt": "bound_claims"}
+_NAMESPACES = {"kubernetes": "bound_service_account_namespaces", "jwt": "bound_claims"}
+_AUDIENCES = {"kubernetes": "audience", "jwt": "bound_audiences"}
+_RENEW = "auth/token/renew-self"
+
+
+def any_account(tree: Tree) -> Iterator[Hit]:
+    for role in tree.roles:
+        if "*" in role.login.names:
+            yield at_role(
+                role,
+                _NAMES[role.login.method],
+                f"got any service account of {_list(role.login.namespaces) or 'its namespaces'}, expected the name of one: whoever may start a pod there logs in",
+                "name the service account",
+            )
+
+
+def any_namespace(tree: Tree) -> Iterator[Hit]:
+    for role in tree.roles:
+        if "*" in role.login.namespaces or "".join(role.login.selector.split()) in (
+            "{}",
+            '{"matchLabels":{}}',
+        ):
+            yield at_role(
+                role,
+                _NAMESPACES[role.login.method],
+                f"got any namespace for {_list(role.login.names)}, expected the name of one: whoever may make a service account of that name anywhere logs in",
+                "name the namespace",
+            )
+
+
+def root(tree: Tree) -> Iterator[Hit]:
+    for role in tree.roles:
+        if "root" in role.policies:
+            yield at_role(
+                role,
+                "token_policies",
+                "got the policy root, expected none that may do everything; OpenBao takes the role and refuses each login with it",
+                "name policies that grant what is needed",
+            )
+
+
+def undefined(tree: Tree) -> Iterator[Hit]:
+    for role in tree.roles:
+        missing = [
+            name for name in role.policies if name not in tree.names and name not in ("default", "root")
+        ]
+        if missing:
+            yield at_role(
+                role,
+                "token_policies",
+                f"got the policy {_list(tuple(missing))}, which isn't in this folder, expected one that is: whoever writes a policy of that name gives it to this role",
+                "add the policy, or remove its name",
+            )
+
+
+def no_audience(tree: Tree) -> Iterator[Hit]:
+    for role in tree.roles:
+        if role.login.names and not role.login.audiences:
+            yield at_role(
+                role,
+                _AUDIENCES[role.login.method],
+                "got no audience, expected the server's own: a token that a pod gave to any other service logs in here",
+                'set the audience, such as "vault", and request tokens with it',
+            )
+
+
+def multiplied(tree: Tree) -> Iterator[Hit]:
+    for role in tree.roles:
+        login = role.login
+        spaces = len(login.namespaces) + bool(login.selector)
+        if len(login.names) > 1 and spaces > 1 and "*" not in (*login.names, *login.namespaces):
+            yield at_role(
+                role,
+                _NAMES[login.method],
+                f"got {len(login.names)} names and {spaces} namespaces, expected one of either: {len(login.names) * spaces} service accounts log in, each name in each namespace",
+                "make an auth role for each service account",
+            )
+
+
+def partial_globs(tree: Tree) -> Iterator[Hit]:
+    for role in tree.roles:
+        for text in (*role.login.names, *role.login.namespaces):
+            if "*" in text and text != "*":
+                yield at_role(
+                    role,
+                    _NAMES[role.login.method],
+                    f'got "{text}", expected a whole name: whoever makes a service account or namespace that fits logs in',
+                    "name each service account",
+                )
+
+
+def no_ttl(tree: Tree) -> Iterator[Hit]:
+    for role in tree.roles:
+        if not role.login.token.ttl and not role.login.token.period:
+            yield at_role(
+                role,
+                "token_ttl",
+                "got no token_ttl, expected one: the server's default is 32 days",
+                "set token_ttl to an hour or less",
+            )
+
+
+def no_end(tree: Tree) -> Iterator[Hit]:
+    """A batch token isn't renewed. The maximum of a periodic one is the explicit one alone."""
+    for role in tree.roles:
+        token = role.login.token
+        most = token.explicit_max_ttl if token.period else token.explicit_max_ttl or token.max_ttl
+        if token.kind != "batch" and (token.ttl or token.period) and not most:
+            what = "token_explicit_max_ttl" if token.period else "token_max_ttl"
+            yield at_role(
+                role,
+                what,
+                f"got no {what}, expected one: a stolen token is renewed {'for ever' if token.period else 'for 32 days, or what the mount allows'}",
+                f"set {what}, such as 24h",
+            )
+
+
+def unrenewed(tree: Tree) -> Iterator[Hit]:
+    """The built-in default policy grants it, where the folder doesn't say otherwise."""
+    for token in tree.tokens:
+        role = token.role
+        if (
+            not role
+            or not role.login.token.period
+            or ("default" in role.policies and "default" not in tree.names)
+        ):
+            continue
+        decider = token.rules(tree.reading).decider(_RENEW, listing=False)
+        if decider is None or "update" not in decider.capabilities:
+            yield at_role(
+                role,
+                "token_period",
+                f"got a token_period and no policy with update on {_RENEW}, expected one: nobody can renew the token",
+                f"have {_RENEW} granted, or set token_ttl instead",
+            )
+
+
+def default_policy(tree: Tree) -> Iterator[Hit]:
+    for role in tree.roles:
+        if role.login.default_policy:
+            yield at_role(
+                role,
+                "token_no_default_policy",
+                "got the policy default beside the role's own, expected token_no_default_policy: it grants a cubbyhole, wrapping and lookups",
+                "set token_no_default_policy, and grant what of it is needed",
+            )
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,119 @@
+"""`podkeys policies lint`: what a security reviewer must be told about a folder of policies and auth roles."""
+
+import json
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from policies.acl.dialects import DIALECTS, NEWEST
+from policies.errors import ProblemsError
+from policies.review import inventory
+from policies.review.errors import ReviewError
+from policies.review.lint import report, run, sarif, settings
+from policies.review.lint.tree import Reading, tree
+
+DEFAULT_FILE = Path("podkeys-lint.yaml")
+
+
+@click.command(short_help="What a security reviewer must be told")
+@click.option(
+    "--policies",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    default=Path("generated"),
+    show_default=True,
+    help="Folder of policies (*.hcl, *.json) and auth roles (*.json), generated or not.",
+)
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=f"Severities and waivers. Default: {DEFAULT_FILE}, where it is there.",
+)
+@click.option(
+    "--severity",
+    "severities",
+    multiple=True,
+    metavar="ID=SEVERITY",
+    help="Another severity, or off; repeatable.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["critical", "high", "medium", "low"]),
+    help="Exit 1 from this severity on. Default: medium.",
+)
+@click.option(
+    "--dialect",
+    type=click.Choice(sorted(DIALECTS)),
+    default=NEWEST.name,
+    show_default=True,
+    help="The server whose rules are followed: the newest of that name or older than the next.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The findings as JSON on standard output.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    default="text",
+    show_default=True,
+    help="sarif for code hosts.",
+)
+def lint(
+    folder: Path,
+    *,
+    file: Path | None,
+    severities: tuple[str, ...],
+    fail_on: str | None,
+    dialect: str,
+    as_json: bool,
+    form: str,
+) -> int:
+    """List what policies and auth roles let happen that nobody would want, each with its place and what to do.
+
+    docs/lint has a page for each rule.
+
+    \b
+    Examples:
+      podkeys policies lint
+      podkeys policies lint --policies exported --fail-on high --severity PK115=off
+      podkeys policies lint --format sarif > lint.sarif
+
+    Exit codes: 0 nothing from --fail-on on; 1 findings; 64 usage.
+    """  # noqa: D301 - \b is click's mark for lines as they stand
+    now = datetime.now(UTC)
+    try:
+        chosen = settings.overridden(_settings(file), severities, fail_on or "")
+    except (ReviewError, ProblemsError) as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        looked = tree(inventory.read(folder), Reading(DIALECTS[dialect], now))
+    except ReviewError as error:
+        raise click.ClickException(str(error)) from None
+    found = run.lint(looked, chosen, now.date())
+    click.echo(_shown(found, folder, file or DEFAULT_FILE, "json" if as_json else form))
+    return int(found.fails(chosen.fail_on))
+
+
+def _settings(file: Path | None) -> settings.Settings:
+    """Of the file that was named; else of the default one, if it is there."""
+    path = file or DEFAULT_FILE
+    try:
+        return settings.parse(str(path), path.read_bytes())
+    except FileNotFoundError:
+        if file is None:
+            return settings.Settings()
+        raise ReviewError(f"{path}: no such file, expected severities and waivers") from None
+    except OSError as error:
+        raise ReviewError(f"{path}: can't be read: {error.strerror}") from None
+
+
+def _shown(found: run.Report, folder: Path, file: Path, form: str) -> str:
+    if form == "sarif":
+        return json.dumps(sarif.document(found, folder.as_posix(), version("podkeys")), indent=2)
+    if form == "json":
+        return json.dumps(report.as_json(found), indent=2)
+    return report.text(found, str(folder), str(file))

@@ -1,0 +1,331 @@
+"""What a policy says otherwise than it looks: rules about how stanzas decide. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from policies.acl.dialects import Dialect
+from policies.acl.paths import Kind, Pattern
+from policies.acl.rules import Rule as Decider
+from policies.acl.rules import Rules
+from policies.acl.stanza import Stanza
+from policies.review.language import TooManyError, representatives
+from policies.review.lint.finding import Hit, at, at_policy, at_role, at_stanza
+from policies.review.lint.overlap import overlap
+from policies.review.lint.tree import Grant, Looked, Tree, expired
+
+_LISTING = frozenset({"list", "scan"})
+_UNBOUNDED = re.compile(r"[^/]\{\{|\}\}[^/]")
+_ALIAS_NAME = re.compile(r"\{\{\s*identity\.entity\.aliases\.[^.}]+\.name\s*\}\}")
+_KEY = r"(?:metadata\.[^}]+|id|name)"
+_SELECTOR = re.compile(
+    rf"identity\.entity\.(?:{_KEY}|aliases\.[^.]+\.(?:custom_)?{_KEY})|identity\.groups\.(?:ids|names)\.[^.]+\.{_KEY}"
+    r"|time\.now(?:\.(?:plus|minus)\.[^.}]+)?"
+)
+
+
+def refused(tree: Tree) -> Iterator[Hit]:
+    """What the server doesn't take."""
+    for error in tree.broken:
+        yield Hit(
+            error.policy,
+            error.line,
+            error.column,
+            error.policy,
+            "",
+            error.message,
+            "write what the server takes",
+        )
+
+
+def mixed_control_groups(tree: Tree) -> Iterator[Hit]:
+    """Of stanzas with one pattern only the first one's control group counts."""
+    for token in tree.tokens:
+        if any(grant.stanza.constraints.control_group for grant in token.grants):
+            for rule in token.rules(tree.reading):
+                plain = [stanza for stanza in rule.stanzas if not stanza.constraints.control_group]
+                if plain and len(plain) < len(rule.stanzas) and "deny" not in rule.capabilities:
+                    held = next(stanza for stanza in rule.stanzas if stanza.constraints.control_group)
+                    yield _of(
+                        tree,
+                        plain[0],
+                        f'got "{plain[0].path}" without the control group of {_place(held)}, which it may undo; expected it in all stanzas of that path or in none',
+                    )
+
+
+def _of(tree: Tree, stanza: Stanza, message: str) -> Hit:
+    looked = next(one for one in tree.policies.values() if one.file.file == stanza.policy)
+    return at_stanza(looked, stanza, message, "give both the control group, or remove this stanza")
+
+
+def _place(stanza: Stanza) -> str:
+    return f"{stanza.policy}:{stanza.line}"
+
+
+def undone_denials(tree: Tree) -> Iterator[Hit]:
+    """A denial doesn't reach what something closer grants."""
+    for token in tree.tokens:
+        grants = list(token.grants)
+        denials = [grant for grant in grants if grant.denies and not grant.stanza.templated]
+        rules = token.rules(tree.reading) if denials else None
+        for denial in denials if rules else ():
+            closer = _closer(denial, grants, rules)
+            if closer:
+                grant, path = closer
+                yield at(
+                    denial,
+                    f'got deny on "{denial.stanza.path}", but {_place(grant.stanza)} "{grant.stanza.path}" is closer and grants '
+                    f"{', '.join(sorted(grant.stanza.capabilities))} on {path}; expected that nothing below a denial is granted",
+                    "deny the granted path itself, or remove the denial: without it what no stanza names is refused as well",
+                )
+
+
+def _closer(denial: Grant, grants: list[Grant], rules: Rules | None) -> tuple[Grant, str] | None:
+    for grant in grants:
+        if grant.denies or not grant.stanza.capabilities or grant.stanza.templated or rules is None:
+            continue
+        path = overlap(denial.aims, grant.aims)
+        found = rules.decider(path, listing=False) if path else None
+        if path and found and grant.stanza in found.stanzas and "deny" not in found.capabilities:
+            return grant, path
+    return None
+
+
+def ending_denials(tree: Tree) -> Iterator[Hit]:
+    for grant in tree.grants:
+        if grant.denies and grant.stanza.expiration:
+            yield at(
+                grant,
+                f'got deny on "{grant.stanza.path}" until {grant.stanza.expiration.isoformat()}, expected one without an end: '
+                "from then on a broader stanza decides",
+                "remove expiration, or grant only what may stay",
+            )
+
+
+def templated_denials(tree: Tree) -> Iterator[Hit]:
+    for grant in tree.grants:
+        if grant.denies and grant.stanza.templated:
+            yield at(
+                grant,
+                f'got deny on "{grant.stanza.path}", expected a path without a template: where it has no value, nothing is denied',
+                "grant less, so that nothing needs to be denied",
+            )
+
+
+def open_templates(tree: Tree) -> Iterator[Hit]:
+    """`a-{{x}}*` of bob matches what is bobby's."""
+    for grant in tree.grants:
+        if not grant.denies and grant.stanza.templated and _UNBOUNDED.search(grant.stanza.path):
+            yield at(
+                grant,
+                f'got "{grant.stanza.path}", expected each template between slashes: else one value begins another',
+                "make the template a whole segment, as in team/{{…}}/*",
+            )
+
+
+def alias_names(tree: Tree) -> Iterator[Hit]:
+    """A service account's name says nothing without its namespace."""
+    for token in tree.tokens:
+        login = token.role.login if token.role else None
+        if login and (login.alias == "serviceaccount_name" or login.alias.endswith("serviceaccount/name")):
+            for grant in token.grants:
+                if not grant.denies and _ALIAS_NAME.search(grant.stanza.path):
+                    yield at(
+                        grant,
+                        f'got "{grant.stanza.path}", where the alias is a service account\'s name, expected what names one account alone: '
+                        "whoever may make that service account gets the path",
+                        "name the path itself, in a policy of the service's own",
+                    )
+
+
+def plain_stars(tree: Tree) -> Iterator[Hit]:
+    for looked, stanza in tree.stanzas:
+        if "*" in stanza.path.removesuffix("*"):
+            yield at_stanza(
+                looked,
+                stanza,
+                f'got "{stanza.path}", in which a * before the end is plain text, expected * only at the end',
+                "write + for a segment, or one * at the end",
+            )
+
+
+def plain_pluses(tree: Tree) -> Iterator[Hit]:
+    for looked, stanza in tree.stanzas:
+        if any("+" in part and part != "+" for part in stanza.path.split("/")):
+            yield at_stanza(
+                looked,
+                stanza,
+                f'got "{stanza.path}", in which + is plain text, expected + as a whole segment',
+                "write + alone between slashes, or * at the end",
+            )
+
+
+def double_slashes(tree: Tree) -> Iterator[Hit]:
+    for looked, stanza in tree.stanzas:
+        if "//" in stanza.path:
+            yield at_stanza(
+                looked,
+                stanza,
+                f'got "{stanza.path}", expected no empty segment: it matches no usual request',
+                "write one slash",
+            )
+
+
+def undecided(tree: Tree) -> Iterator[Hit]:
+    """Stanzas that never decide, whatever the path: others are closer wherever they match."""
+    fix = "remove the stanza, or the one that is closer everywhere"
+    for looked in tree.policies.values():
+        for grant in looked.grants:
+            wrong = [part for part in _selectors(grant.stanza.path) if not _SELECTOR.fullmatch(part)]
+            if wrong:
+                yield at(
+                    grant,
+                    f'got "{grant.stanza.path}" with {{{{{wrong[0]}}}}}, which never has a value, expected a name that the server knows',
+                    "correct the template",
+                )
+        try:
+            never = _never(looked.rules)
+        except TooManyError as error:
+            yield at_policy(looked, str(error), "split the policy")
+            continue
+        for stanza in never:
+            yield at_stanza(
+                looked,
+                stanza,
+                f'got "{stanza.path}", but other stanzas are closer on each path that it matches; expected one that decides',
+                fix,
+            )
+
+
+def _selectors(path: str) -> list[str]:
+    return [piece.partition("}}")[0].strip() for piece in path.split("{{")[1:]]
+
+
+def _never(rules: Rules) -> list[Stanza]:
+    """A path without + always decides for some path."""
+    all_rules = list(rules)
+    if not any(rule.pattern.kind is Kind.SEGMENT for rule in all_rules):
+        return []
+    decide = {
+        rule.pattern
+        for raw in representatives(rule.pattern for rule in all_rules)
+        for listing in (False, True)
+        if (rule := rules.decider(raw.decode("utf-8", "surrogateescape"), listing=listing))
+    }
+    return [rule.stanzas[0] for rule in all_rules if rule.pattern not in decide]
+
+
+def by_dialect(tree: Tree) -> Iterator[Hit]:
+    """What servers decide differently."""
+    for looked in tree.policies.values():
+        if looked.twice:
+            error = looked.twice
+            yield Hit(
+                looked.file.file,
+                error.line,
+                error.column,
+                looked.file.name,
+                "",
+                f"{error.message}; older servers add both up, newer ones refuse the policy",
+                "write it once",
+            )
+        try:
+            differing = _differing(looked, tree.reading.dialect)
+        except TooManyError as error:
+            yield at_policy(looked, str(error), "split the policy")
+            continue
+        if differing:
+            path, rule = differing
+            yield at_stanza(
+                looked,
+                rule.stanzas[0],
+                f'got "{rule.stanzas[0].path}", which decides about a list of {path} on newer servers alone (CVE-2026-63131); expected '
+                "one answer everywhere",
+                "name the path both with and without its last slash",
+            )
+
+
+def _differing(looked: Looked, dialect: Dialect) -> tuple[str, Decider] | None:
+    """A path that is listed by another rule where the slash is cut early."""
+    wild = [grant for grant in looked.grants if grant.aims.kind is not Kind.EXACT]
+    if len(wild) < 2 or not any(grant.has(*_LISTING) for grant in wild):  # noqa: PLR2004 - one has none to differ from
+        return None
+    new, old = (
+        Rules([looked.policy], dialect=replace(dialect, slash_late=late), now=looked.reading.now)
+        for late in (True, False)
+    )
+    for path in _paths(rule.pattern for rule in new):
+        late, early = new.decider(path, listing=True), old.decider(path, listing=True)
+        if late and _lists(late) != _lists(early):
+            return path, late
+    return None
+
+
+def _paths(patterns: Iterable[Pattern]) -> Iterator[str]:
+    return (raw.decode("utf-8", "surrogateescape") for raw in representatives(patterns))
+
+
+def _lists(rule: Decider | None) -> frozenset[str]:
+    return rule.capabilities & _LISTING if rule else frozenset()
+
+
+def old_words(tree: Tree) -> Iterator[Hit]:
+    for looked, stanza in tree.stanzas:
+        if stanza.legacy:
+            yield at_stanza(
+                looked,
+                stanza,
+                f'got policy = "{stanza.legacy}" on "{stanza.path}", expected capabilities: the old word grants '
+                f"{', '.join(sorted(stanza.capabilities)) or 'nothing any more'}",
+                "write the capabilities that are needed",
+            )
+
+
+def orphans(tree: Tree) -> Iterator[Hit]:
+    """Where there are auth roles at all."""
+    named = {name for role in tree.roles for name in role.policies}
+    for name, looked in tree.policies.items():
+        if tree.roles and name not in named:
+            yield at_policy(
+                looked,
+                f"got the policy {looked.file.name}, which no auth role has, expected one that has it",
+                "remove the policy, or name it in an auth role",
+            )
+
+
+def ended(tree: Tree) -> Iterator[Hit]:
+    for looked, stanza in tree.stanzas:
+        if stanza.expiration and expired(stanza, tree.reading.now):
+            yield at_stanza(
+                looked,
+                stanza,
+                f'got "{stanza.path}" with an expiration of {stanza.expiration.isoformat()}, which is past, expected one to come',
+                "remove the stanza",
+            )
+
+
+def upper_case(tree: Tree) -> Iterator[Hit]:
+    """The server keeps names of policies and of auth roles in lower case; paths keep their case."""
+    fix = "rename it, so that a file is found by the name that the server has"
+    for looked in tree.policies.values():
+        name = looked.file.name
+        if name != name.lower():
+            yield at_policy(
+                looked, f"got the policy name {name}, expected {name.lower()}, under which it is kept", fix
+            )
+    for role in tree.roles:
+        if role.login.method and role.name != role.name.lower():
+            message = f"got the role name {role.name}, expected {role.name.lower()}, under which it is kept"
+            yield at_role(role, "path", message, fix)
+
+
+def loose_templates(tree: Tree) -> Iterator[Hit]:
+    for looked in tree.policies.values():
+        for grant in looked.grants if looked.file.loose else ():
+            if grant.stanza.templated:
+                yield at(
+                    grant,
+                    f'got "{grant.stanza.path}" in a policy that lets templates put {" and ".join(looked.file.loose)} into paths, '
+                    "expected none: a value with a slash reaches another's path",
+                    "write the policy without allow_slashes_in_identity_templates and allow_wildcards_in_identity_templates",
+                )

@@ -1,0 +1,170 @@
+"""What rules look at: a folder's policies as stanzas, its auth roles, and what is known of its mounts. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+
+from policies.acl.dialects import Dialect
+from policies.acl.errors import PolicyError
+from policies.acl.parse import parse_policy
+from policies.acl.paths import Pattern, pattern
+from policies.acl.rules import Rules
+from policies.acl.stanza import Policy, Stanza
+from policies.names import MARK
+from policies.review.inventory import AuthRole, Inventory, PolicyFile
+from policies.review.lint.engines import Engines, engines
+
+# A template that is a whole segment is any one segment.
+_SEGMENT = re.compile(r"(?<![^/])\{\{[^{}]*\}\}(?![^/])")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How policies are read. `now` has a time zone."""
+
+    dialect: Dialect
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A policy. `workload`: an auth role for service accounts has it, or none that is known has it at all.
+
+    `twice`: where an attribute is set a second time, which some servers refuse.
+    """
+
+    file: PolicyFile
+    policy: Policy
+    reading: Reading
+    workload: bool
+    twice: PolicyError | None
+
+    @property
+    def generated(self) -> bool:
+        return self.file.text.startswith(MARK.encode())
+
+    @cached_property
+    def rules(self) -> Rules:
+        return Rules([self.policy], dialect=self.reading.dialect, now=self.reading.now)
+
+    @cached_property
+    def grants(self) -> tuple["Grant", ...]:
+        """All stanzas that say something at this time, denials too."""
+        live = (stanza for stanza in self.policy.stanzas if not expired(stanza, self.reading.now))
+        found = ((stanza, pattern(_SEGMENT.sub("+", stanza.path))) for stanza in live)
+        return tuple(Grant(self, stanza, aims) for stanza, aims in found if aims)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A stanza of a policy. `aims`: its pattern, with + where a template is a whole segment."""
+
+    of: Looked
+    stanza: Stanza
+    aims: Pattern
+
+    @property
+    def denies(self) -> bool:
+        return "deny" in self.stanza.capabilities
+
+    def has(self, *capabilities: str) -> bool:
+        return not self.stanza.capabilities.isdisjoint(capabilities)
+
+    def decides(self, path: str, *, listing: bool = False) -> bool:
+        """Whether nothing closer in its policy does; what has a template isn't known before a login."""
+        rule = self.of.rules.decider(path, listing=listing)
+        return self.stanza.templated or (rule is not None and self.stanza in rule.stanzas)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """`policies` by name in lower case, as the server keeps them. `names`: those of all, the broken ones too."""
+
+    policies: Mapping[str, Looked]
+    names: frozenset[str]
+    roles: tuple[AuthRole, ...]
+    engines: Engines
+    broken: tuple[PolicyError, ...]
+    reading: Reading
+
+    @cached_property
+    def grants(self) -> tuple[Grant, ...]:
+        return tuple(grant for policy in self.policies.values() for grant in policy.grants)
+
+    @cached_property
+    def stanzas(self) -> tuple[tuple[Looked, Stanza], ...]:
+        """All as they are written, those that have expired too."""
+        return tuple(
+            (policy, stanza) for policy in self.policies.values() for stanza in policy.policy.stanzas
+        )
+
+    @cached_property
+    def tokens(self) -> tuple["Tokens", ...]:
+        """What tokens there are: each auth role's, and one of each policy that no role names."""
+        named = {name for role in self.roles for name in role.policies}
+        found = [Tokens(role, self._of(role.policies)) for role in self.roles]
+        return (
+            *found,
+            *(Tokens(None, (looked,)) for name, looked in self.policies.items() if name not in named),
+        )
+
+    def _of(self, names: Iterable[str]) -> tuple[Looked, ...]:
+        return tuple(self.policies[name] for name in names if name in self.policies)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Which policies one token has together."""
+
+    role: AuthRole | None
+    policies: tuple[Looked, ...]
+
+    def rules(self, reading: Reading) -> Rules:
+        found = (looked.policy for looked in self.policies)
+        return Rules(found, dialect=reading.dialect, now=reading.now)
+
+    @property
+    def grants(self) -> Iterator[Grant]:
+        for looked in self.policies:
+            yield from looked.grants
+
+
+def expired(stanza: Stanza, now: datetime) -> bool:
+    return stanza.expiration is not None and now > stanza.expiration
+
+
+def tree(inventory: Inventory, reading: Reading) -> Tree:
+    """Policies that the server would refuse are among `broken`, and looked at no further."""
+    broken: list[PolicyError] = []
+    policies: dict[str, Looked] = {}
+    by_people, by_others = _named(inventory.roles)
+    for name, file in inventory.policies.items():
+        try:
+            policy, twice = _parsed(file, reading)
+        except PolicyError as error:
+            broken.append(error)
+            continue
+        workload = name.lower() in by_people or name.lower() not in by_others
+        policies[name.lower()] = Looked(file, policy, reading, workload, twice)
+    stanzas = (stanza for looked in policies.values() for stanza in looked.policy.stanzas)
+    names = frozenset(name.lower() for name in inventory.policies)
+    return Tree(policies, names, inventory.roles, engines(inventory, stanzas), tuple(broken), reading)
+
+
+def _named(roles: Iterable[AuthRole]) -> tuple[set[str], set[str]]:
+    """Policies that roles for service accounts name, and those that other roles name."""
+    workloads: set[str] = set()
+    others: set[str] = set()
+    for role in roles:
+        (workloads if role.login.names else others).update(role.policies)
+    return workloads, others
+
+
+def _parsed(file: PolicyFile, reading: Reading) -> tuple[Policy, PolicyError | None]:
+    strict = replace(reading.dialect, duplicates=False)
+    try:
+        return parse_policy(file.text, file.file, dialect=strict, now=reading.now), None
+    except PolicyError as error:
+        return parse_policy(file.text, file.file, dialect=reading.dialect, now=reading.now), error
