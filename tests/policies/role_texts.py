@@ -1,4 +1,4 @@
-"""Role and cluster files as text for tests, and what a sound pair of them generates."""
+"""Role, cluster and boundary files as text for tests, and what sound ones generate."""
 
 import json
 from pathlib import Path
@@ -36,6 +36,22 @@ spec:
   kubernetesVersion: "1.37"
 """
 
+BOUNDARY = """\
+apiVersion: podkeys.dev/v1
+kind: Boundary
+metadata: {name: payments}
+spec:
+  namespaces: [payments]
+  clusters: [east]
+  owners: [team-payments]
+  secrets:
+  - {path: kv/payments}
+  databases:
+  - {path: database/creds/payments-orders}
+  certificates: {services: [payments], maxTTL: 1h, podIP: true}
+  identity: {maxTTL: 1h}
+"""
+
 
 def on(mounts: Mounts, text: str) -> str:
     """The text with one test's mounts in place of the plain ones."""
@@ -50,10 +66,15 @@ def on(mounts: Mounts, text: str) -> str:
     return text
 
 
-def folders(base: Path, roles: dict[str, str], clusters: dict[str, str]) -> run.Folders:
-    """Both folders on disk, by file name."""
-    found = run.Folders(base / "clusters", base / "roles", base / "generated")
-    for folder, files in ((found.roles, roles), (found.clusters, clusters)):
+def folders(
+    base: Path, roles: dict[str, str], clusters: dict[str, str], boundaries: dict[str, str] | None = None
+) -> run.Folders:
+    """The folders on disk, by file name; without `boundaries` that one is not there."""
+    limits = None if boundaries is None else base / "boundaries"
+    found = run.Folders(base / "clusters", base / "roles", base / "generated", limits)
+    for folder, files in ((found.roles, roles), (found.clusters, clusters), (limits, boundaries)):
+        if folder is None or files is None:
+            continue
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

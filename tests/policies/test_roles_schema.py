@@ -11,15 +11,20 @@ import pytest
 import yaml
 
 from policies.errors import ProblemsError
-from policies.roles import cluster, role
+from policies.roles import boundary, cluster, role
 from policies.roles.document import load
 from tests.policies import role_texts
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = {
     name: json.loads((ROOT / "docs" / "schema" / f"{name}.json").read_text())
-    for name in ("service-role", "cluster")
+    for name in ("service-role", "cluster", "boundary")
 }
+FULL_BOUNDARY = (
+    (ROOT / "deploy" / "example" / "boundaries" / "payments.yaml")
+    .read_text()
+    .replace("  databases:", "  - {mount: team/kv, path: a, engine: kv1}\n  databases:")
+)
 FULL_ROLE = (ROOT / "deploy" / "example" / "roles" / "payments.yaml").read_text()
 REPLACEMENTS: tuple[Any, ...] = (
     *(
@@ -48,6 +53,9 @@ REPLACEMENTS: tuple[Any, ...] = (
         "all",
         "identity",
         "manifest",
+        "{cluster}-{namespace}",
+        "kv/creds",
+        ["all"],
         "a" * 50,
         "a" * 51,
         "-a",
@@ -83,7 +91,8 @@ REPLACEMENTS: tuple[Any, ...] = (
 
 
 def sound(kind: str) -> Any:  # noqa: ANN401 - any JSON
-    return yaml.safe_load(FULL_ROLE if kind == "service-role" else role_texts.CLUSTER)
+    texts = {"service-role": FULL_ROLE, "cluster": role_texts.CLUSTER, "boundary": FULL_BOUNDARY}
+    return yaml.safe_load(texts[kind])
 
 
 def places(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:  # noqa: ANN401 - any JSON
@@ -124,8 +133,12 @@ def problems(kind: str, document: Any) -> list[str]:  # noqa: ANN401 - any JSON
         node = load("f", yaml.safe_dump(document, allow_unicode=True).encode())
     except ProblemsError as error:
         return [problem.message for problem in error.problems]
-    parsed = role.parse("f", "f", node) if kind == "service-role" else cluster.parse("f", node)
-    return [problem.message for problem in parsed.fields.problems]
+    fields = {
+        "service-role": lambda: role.parse("f", "f", node).fields,
+        "cluster": lambda: cluster.parse("f", node).fields,
+        "boundary": lambda: boundary.parse("f", node).fields,
+    }[kind]()
+    return [problem.message for problem in fields.problems]
 
 
 def is_beyond_a_schema(found: list[str]) -> bool:
@@ -156,8 +169,8 @@ def test_the_schemas_are_schemas(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "deploy" / "example").glob("[cr]*s/*.yaml")), ids=lambda path: path.name
+    "path", sorted((ROOT / "deploy" / "example").glob("[bcr]*s/*.yaml")), ids=lambda path: path.name
 )
 def test_the_example_files_follow_the_schemas(path: Path) -> None:
-    kind = "cluster" if path.parent.name == "clusters" else "service-role"
+    kind = {"boundaries": "boundary", "clusters": "cluster", "roles": "service-role"}[path.parent.name]
     jsonschema.Draft202012Validator(SCHEMAS[kind]).validate(yaml.safe_load(path.read_text()))
