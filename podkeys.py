@@ -50,6 +50,7 @@ def cli() -> None:
       podkeys policies new payments --cluster eu-nl-prod-a -o roles/payments.yaml
       podkeys policies generate --clusters clusters --roles roles --out generated
       podkeys policies plan --cluster eu-nl-prod-a
+      podkeys cluster check --cluster eu-nl-prod-a
       podkeys webhook inject -f pod.yaml --catalog generated/eu-nl-prod-a/catalog --cluster generated/eu-nl-prod-a/cluster.json
       podkeys certs show /var/run/podkeys/certs/serving
 

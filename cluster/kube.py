@@ -87,16 +87,17 @@ def connect(kubeconfig: str | None, context: str | None) -> Kube:
     except ConfigException as error:
         if kubeconfig or context:
             raise UsageError(f"kubeconfig: {error}; give another with --kubeconfig or --context") from None
-        _load_in_cluster(settings)
+        _load_in_cluster(settings, str(error))
     return Kube(ApiClient(settings))
 
 
-def _load_in_cluster(settings: Configuration) -> None:
+def _load_in_cluster(settings: Configuration, without: str) -> None:
     try:
         config.load_incluster_config(client_configuration=settings)
     except ConfigException:
         raise UsageError(
-            "no kubeconfig; expected one in KUBECONFIG, in ~/.kube/config or by --kubeconfig, or a pod's own account"
+            f"no kubeconfig to use ({without}); expected one in KUBECONFIG, in ~/.kube/config or by --kubeconfig, or a pod's "
+            "own account"
         ) from None
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 from cluster import server_facts
 from cluster.finding import Fact, Unread
 from cluster.server_facts import Issued, ServerFacts, Signer
-from policies.apply.errors import InvalidError, RefusedError, UnreachableError
+from policies.apply.errors import RefusedError
 from policies.apply.server import Server
 from policies.catalog import Cluster
 
@@ -46,10 +46,7 @@ def _signers(server: Server, mount: str) -> Iterator[Signer]:
     """As pods see them, and without a token's rights: whoever reaches the server may list a mount's issuers."""
     listed = server.listing(f"{mount}/issuers") or {}
     for identifier, info in listed.get("key_info", {}).items():
-        try:
-            fields = _fields(server, f"{mount}/issuer/{identifier}/json")
-        except UnreachableError:  # deleted since it was listed: 500
-            continue
+        fields = _fields(server, f"{mount}/issuer/{identifier}/json")
         name = str(info.get("issuer_name") or identifier)
         yield Signer(name, str(fields["certificate"]), bool(info.get("key_id")), bool(info.get("is_default")))
 
@@ -59,10 +56,7 @@ def issued(server: Server, mount: str, track: Track) -> tuple[tuple[Issued, ...]
     serials = server.names(f"{mount}/certs")
     found = []
     for serial in track(serials[:MAX_ISSUED]):
-        try:
-            fields = _fields(server, f"{mount}/cert/{serial}")
-        except InvalidError:  # tidied since it was listed
-            continue
-        if fields:
+        fields = _fields(server, f"{mount}/cert/{serial}")
+        if fields:  # else it was tidied since it was listed
             found.append(Issued(serial, str(fields["certificate"]), bool(fields.get("revocation_time"))))
     return tuple(found), len(serials)
