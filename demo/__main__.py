@@ -27,6 +27,7 @@ from demo.screen import Screen, StepError, check
 from demo.service_accounts import Issuer
 
 EXAMPLE = Path(__file__).parent.parent / "deploy" / "example"
+FOLDERS = ("boundaries", "clusters", "roles")
 CLUSTER = "eu-nl-prod-a"
 NAMESPACE = "payments"
 SERVICE_ACCOUNT = "payments-api"
@@ -113,7 +114,7 @@ def prepare_server(stage: Stage, stack: ExitStack) -> None:
 def generate(stage: Stage) -> None:
     """The example's files, with the demo's address and lives of seconds; nothing else changed."""
     stage.screen.step("Role files become policies that a reviewer reads")
-    for name in ("clusters", "roles"):
+    for name in FOLDERS:
         shutil.copytree(EXAMPLE / name, stage.folder / name)
     cluster = stage.folder / "clusters" / f"{CLUSTER}.yaml"
     document = yaml.safe_load(cluster.read_text())
@@ -128,7 +129,7 @@ def generate(stage: Stage) -> None:
         place for place in document["spec"]["runsAs"] if place["cluster"] == CLUSTER
     ]
     role.write_text(yaml.safe_dump(document))
-    where = ["--clusters", str(stage.folder / "clusters"), "--roles", str(stage.folder / "roles")]
+    where = [word for name in FOLDERS for word in (f"--{name}", str(stage.folder / name))]
     podkeys("policies", "generate", *where, "--out", str(stage.generated))
     podkeys("policies", "generate", "--check", *where, "--out", str(stage.generated))
     files = [path for path in stage.generated.rglob("*") if path.is_file()]

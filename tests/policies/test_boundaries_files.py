@@ -123,6 +123,8 @@ def test_two_boundaries_have_two_names(tmp_path: Path) -> None:
         "b.yaml:3:18: metadata.name: got 'payments' again"
         in problems(tmp_path, {"a.yaml": BOUNDARY, "b.yaml": other})[0]
     )
+    nameless = [text.replace("name: payments", "name: P") for text in (BOUNDARY, other)]
+    assert "again" not in str(problems(tmp_path, dict(zip(("a.yaml", "b.yaml"), nameless, strict=True))))
 
 
 def test_all_mistakes_of_roles_and_boundaries_come_at_once(tmp_path: Path) -> None:
@@ -141,16 +143,25 @@ def test_all_mistakes_of_roles_and_boundaries_come_at_once(tmp_path: Path) -> No
     ]
 
 
-def test_a_place_that_is_wrong_already_is_not_called_closed_too(tmp_path: Path) -> None:
-    where = role_texts.folders(
-        tmp_path,
-        {"r.yaml": ROLE.replace("cluster: east", "cluster: eats")},
-        {"c.yaml": CLUSTER},
-        {"b.yaml": BOUNDARY},
-    )
+ALREADY_WRONG = {
+    "an unknown cluster": ("roles/r.yaml", "cluster: east", "cluster: eats"),
+    "a mount": ("roles/r.yaml", "path: kv/payments/stripe", "path: stripe, mount: kv/"),
+    "an owner": ("roles/r.yaml", "owner: team-payments", "owner: '*'"),
+    "the cluster's file": ("clusters/east.yaml", "method: jwt", "method: oidc"),
+    "the boundary's name": ("boundaries/b.yaml", "name: payments", "name: Payments"),
+}
+
+
+@pytest.mark.parametrize("case", ALREADY_WRONG)
+def test_what_is_wrong_already_is_not_called_outside_too(case: str, tmp_path: Path) -> None:
+    """One mistake, one message."""
+    file, right, wrong = ALREADY_WRONG[case]
+    where = role_texts.folders(tmp_path, {"r.yaml": ROLE}, {"east.yaml": CLUSTER}, {"b.yaml": BOUNDARY})
+    assert role_texts.generate(where).roles == 1
+    (tmp_path / file).write_text((tmp_path / file).read_text().replace(right, wrong))
     with pytest.raises(ProblemsError) as caught:
         role_texts.generate(where)
-    assert len(caught.value.problems) == 1
+    assert [problem.file for problem in caught.value.problems] == [f"{tmp_path}/{file}"], str(caught.value)
 
 
 def test_a_link_among_the_boundaries_is_refused_unread(tmp_path: Path) -> None:
