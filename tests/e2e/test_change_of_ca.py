@@ -4,10 +4,8 @@ import base64
 import os
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +13,10 @@ import pytest
 import yaml
 
 from demo.openbao import binary
+from tests.e2e.creations import without_pause
+from tests.e2e.injected import REPLICAS, metric, replicas
 from tests.e2e.installation import CHART, CLUSTER, WEBHOOK, Installation, helm, upgrade
 from tests.e2e.kubectl import Json, get, kubectl, wait_for
-from tests.e2e.workloads import pod, template
 
 TOP = CHART.parents[1]
 TTL = 40  # seconds, so that a test sees renewals
@@ -56,27 +55,6 @@ class Shell:
         assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
 
 
-@contextmanager
-def pods_without_pause() -> Iterator[list[str]]:
-    """Yields what was said about each pod that was asked for, one after the other; empty where it was admitted."""
-    manifest = yaml.safe_dump(pod("steady", template({"inject": "true", "secrets": "card"})))
-    said: list[str] = []
-    over = threading.Event()
-
-    def create() -> None:
-        while not over.is_set():
-            done = kubectl("create", "--dry-run=server", "-f", "-", stdin=manifest, check=False)
-            said.append(done.stderr if done.returncode else "")
-
-    creating = threading.Thread(target=create)
-    creating.start()
-    try:
-        yield said
-    finally:
-        over.set()
-        creating.join()
-
-
 @pytest.fixture(scope="module")
 def shell(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     folder = tmp_path_factory.mktemp("runbook")
@@ -105,11 +83,11 @@ def moved(installation: Installation, shell: Shell) -> Iterator[list[str]]:
     installation.publish()
     there, only_new, back, emptied = blocks("operate.md", "### From one way to another", "sh")
     try:
-        with pods_without_pause() as said:
+        with without_pause() as said:
             shell.follow(there)
             shell.follow(only_new)
         yield said
-        with pods_without_pause() as said:
+        with without_pause() as said:
             shell.follow(back)
             shell.follow(emptied)
         assert set(said) == {""}
@@ -121,15 +99,15 @@ def moved(installation: Installation, shell: Shell) -> Iterator[list[str]]:
         installation.apply_policies("--prune")
 
 
-def replicas() -> list[Json]:
-    found = get("pods", WEBHOOK, "-l", "app.kubernetes.io/component=webhook")["items"]
-    return [item for item in found if "deletionTimestamp" not in item["metadata"]]
+def pods() -> list[Json]:
+    """The webhook's, without those that are about to end."""
+    names = replicas()
+    return [item for item in get("pods", WEBHOOK, *REPLICAS)["items"] if item["metadata"]["name"] in names]
 
 
 def ends(name: str) -> float:
     """When the certificate ends that a replica serves, in seconds since the epoch."""
-    page = kubectl("get", "--raw", f"/api/v1/namespaces/{WEBHOOK}/pods/{name}:8080/proxy/metrics").stdout
-    left = next(float(line.split()[1]) for line in page.splitlines() if line.startswith(REMAINING))
+    left = metric(name, REMAINING)
     assert 0 < left <= TTL
     return time.time() + left
 
@@ -142,7 +120,7 @@ def wait_for_renewal(name: str) -> None:
 def test_moving_to_vault_loses_no_creation_of_a_pod(moved: list[str]) -> None:
     assert len(moved) > 10
     assert set(moved) == {""}
-    assert all(len(item["spec"]["initContainers"]) == 2 for item in replicas())
+    assert all(len(item["spec"]["initContainers"]) == 2 for item in pods())
     assert kubectl("-n", WEBHOOK, "get", "secret", "podkeys-webhook-tls", check=False).returncode == 1
     helm("test", "podkeys")
 
@@ -150,14 +128,14 @@ def test_moving_to_vault_loses_no_creation_of_a_pod(moved: list[str]) -> None:
 @pytest.mark.usefixtures("moved")
 def test_the_webhook_serves_renewed_certificates_without_a_restart() -> None:
     """Twice: the sidecar goes on after its first renewal."""
-    before = {item["metadata"]["uid"] for item in replicas()}
-    name = replicas()[0]["metadata"]["name"]
-    with pods_without_pause() as said:
+    before = replicas()
+    name = before[0]
+    with without_pause() as said:
         for _ in range(2):
             wait_for_renewal(name)
     assert set(said) == {""}
-    assert {item["metadata"]["uid"] for item in replicas()} == before
-    for item in replicas():
+    assert replicas() == before
+    for item in pods():
         statuses = item["status"]["initContainerStatuses"] + item["status"]["containerStatuses"]
         assert [status["restartCount"] for status in statuses] == [0, 0, 0]
 
@@ -167,7 +145,7 @@ def test_a_change_of_ca_by_its_runbook_loses_no_creation_of_a_pod(
     shell: Shell, installation: Installation
 ) -> None:
     first = installation.call("GET", f"pki-{CLUSTER}/issuer/default")["data"]["issuer_id"]
-    with pods_without_pause() as said:
+    with without_pause() as said:
         for block in blocks("operate.md", "## Changing the CA", "sh"):
             shell.follow(block.replace("NEW=root-2", f"NEW=root-{time.time_ns()}"))
     assert len(said) > 10
@@ -182,7 +160,7 @@ def test_a_change_of_ca_by_its_runbook_loses_no_creation_of_a_pod(
 
 def told() -> str:
     """What the agent of a replica that does not start left in its pod's status."""
-    for item in replicas():
+    for item in pods():
         status = item["status"].get("initContainerStatuses", [{}])[0]
         for state in (status.get("state", {}), status.get("lastState", {})):
             if state.get("terminated", {}).get("exitCode"):
@@ -193,7 +171,7 @@ def told() -> str:
 @pytest.mark.usefixtures("moved")
 def test_where_vault_is_not_reached_no_replica_starts_and_those_that_run_go_on(shell: Shell) -> None:
     elsewhere = "--set certificate.vault.address=https://vault.vault.svc:8201 --set flags.deadline=5"
-    with pods_without_pause() as said:
+    with without_pause() as said:
         shell.follow(f"helm upgrade podkeys deploy/chart -n {WEBHOOK} --reset-then-reuse-values {elsewhere}")
         why = wait_for("the reason of podkeys-init", told)
         shell.follow(f"helm rollback podkeys -n {WEBHOOK} --wait")
