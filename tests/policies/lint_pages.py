@@ -1,0 +1,39 @@
+"""The pages of docs/lint: what they say of a rule, and the files of their two examples."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from policies.acl.dialects import NEWEST
+from policies.review.inventory import read
+from policies.review.lint.tree import Reading, Tree, tree
+
+PAGES = Path(__file__).parents[2] / "docs" / "lint"
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+_BLOCK = re.compile(r"```(?:hcl|json) (\S+)\n(.*?)```", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Example:
+    """Texts by the names of their files."""
+
+    files: dict[str, str]
+
+    def written(self, folder: Path) -> Path:
+        for name, text in self.files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return folder
+
+
+def examples(rule: str) -> tuple[Example, Example]:
+    """The bad one and the good one."""
+    text = (PAGES / f"{rule}.md").read_text()
+    bad, good = text.partition("## Bad\n")[2].split("## Good\n")
+    return Example(dict(_BLOCK.findall(bad))), Example(dict(_BLOCK.findall(good)))
+
+
+def looked_at(folder: Path, now: datetime = NOW) -> Tree:
+    return tree(read(folder), Reading(NEWEST, now))
