@@ -151,6 +151,16 @@ def test_mounts_of_every_engine_are_found_by_the_paths_of_roles() -> None:
     assert plan.yours[0].startswith("db: a database mount")
 
 
+def test_a_mount_with_none_but_foreign_issuers_gets_a_root_of_its_own() -> None:
+    foreign = signer(certificate("corporate root")[0], has_key=False)
+    there = {"kv": Mount("kv", "2"), "pki-east": Mount("pki"), "spiffe-east": Mount("pki")}
+    ours = signer(certificate("root")[0])
+    plan = decide(
+        tree(), ServerFacts(there, {"jwt-east": "jwt"}, {}, (foreign,), (ours,)), ISSUER, discovery=False
+    )
+    assert [step.path for step in plan.steps] == ["pki-east/root/generate/internal", "auth/jwt-east/config"]
+
+
 def test_a_mount_of_another_version_differs() -> None:
     plan = decide(tree(), ServerFacts({"kv": Mount("kv", "1")}, {}, {}, (), ()), ISSUER, discovery=False)
     assert plan.differs == ("mount kv is kv 1, expected kv 2; correct the role files",)
