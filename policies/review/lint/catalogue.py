@@ -1,6 +1,6 @@
 """All rules, in the order of their IDs. A new one is a function, its place here, and its page in docs/lint."""
 
-from policies.review.lint import auth, parameters, reach, shape
+from policies.review.lint import auth, parameters, reach, refusals, shape
 from policies.review.lint.finding import Rule, Severity
 
 LOW, MEDIUM, HIGH, CRITICAL = Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL
@@ -25,12 +25,12 @@ RULES = (
     Rule("PK116", LOW, "create without update on key-value version 2", reach.half_writes),
     Rule("PK117", HIGH, "Reach into another namespace", reach.other_namespaces),
     Rule("PK118", HIGH, "A wildcard in a generated policy", reach.globs),
-    Rule("PK201", CRITICAL, "A control group beside a plain grant", shape.mixed_control_groups),
-    Rule("PK202", HIGH, "A denial that a closer grant undoes", shape.undone_denials),
-    Rule("PK203", HIGH, "A denial that expires", shape.ending_denials),
-    Rule("PK204", HIGH, "A denial on a templated path", shape.templated_denials),
-    Rule("PK205", HIGH, "A template that is no whole segment", shape.open_templates),
-    Rule("PK206", HIGH, "A service account's name in a template", shape.alias_names),
+    Rule("PK201", CRITICAL, "A control group beside a plain grant", refusals.mixed_control_groups),
+    Rule("PK202", HIGH, "A denial that a closer grant undoes", refusals.undone_denials),
+    Rule("PK203", HIGH, "A denial that expires", refusals.ending_denials),
+    Rule("PK204", HIGH, "A denial on a templated path", refusals.templated_denials),
+    Rule("PK205", HIGH, "A template that is no whole segment", refusals.open_templates),
+    Rule("PK206", HIGH, "A service account's name in a template", refusals.alias_names),
     Rule("PK207", MEDIUM, "A star that is plain text", shape.plain_stars),
     Rule("PK208", MEDIUM, "A plus that is plain text", shape.plain_pluses),
     Rule("PK209", MEDIUM, "An empty segment", shape.double_slashes),
@@ -40,7 +40,7 @@ RULES = (
     Rule("PK213", LOW, "A policy that no auth role has", shape.orphans),
     Rule("PK214", LOW, "A stanza that has expired", shape.ended),
     Rule("PK215", LOW, "A name in upper case", shape.upper_case),
-    Rule("PK216", MEDIUM, "Templates that may hold slashes", shape.loose_templates),
+    Rule("PK216", MEDIUM, "Templates that may hold slashes", refusals.loose_templates),
     Rule("PK301", HIGH, "Limits on parameters of key-value version 2", parameters.inside_data),
     Rule("PK302", MEDIUM, "A number among values of parameters", parameters.numbers),
     Rule("PK303", MEDIUM, "A lone star among values of parameters", parameters.lone_stars),

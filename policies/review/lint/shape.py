@@ -11,12 +11,9 @@ from policies.acl.rules import Rules
 from policies.acl.stanza import Stanza
 from policies.review.language import TooManyError, representatives
 from policies.review.lint.finding import Hit, at, at_policy, at_role, at_stanza
-from policies.review.lint.overlap import overlap
-from policies.review.lint.tree import Grant, Looked, Tree, expired
+from policies.review.lint.tree import Looked, Tree, expired
 
 _LISTING = frozenset({"list", "scan"})
-_UNBOUNDED = re.compile(r"[^/]\{\{|\}\}[^/]")
-_ALIAS_NAME = re.compile(r"\{\{\s*identity\.entity\.aliases\.[^.}]+\.name\s*\}\}")
 _KEY = r"(?:metadata\.[^}]+|id|name)"
 _SELECTOR = re.compile(
     rf"identity\.entity\.(?:{_KEY}|aliases\.[^.]+\.(?:custom_)?{_KEY})|identity\.groups\.(?:ids|names)\.[^.]+\.{_KEY}"
@@ -36,106 +33,6 @@ def refused(tree: Tree) -> Iterator[Hit]:
             error.message,
             "write what the server takes",
         )
-
-
-def mixed_control_groups(tree: Tree) -> Iterator[Hit]:
-    """Of stanzas with one pattern only the first one's control group counts."""
-    for token in tree.tokens:
-        if any(grant.stanza.constraints.control_group for grant in token.grants):
-            for rule in token.rules(tree.reading):
-                plain = [stanza for stanza in rule.stanzas if not stanza.constraints.control_group]
-                if plain and len(plain) < len(rule.stanzas) and "deny" not in rule.capabilities:
-                    held = next(stanza for stanza in rule.stanzas if stanza.constraints.control_group)
-                    yield _of(
-                        tree,
-                        plain[0],
-                        f'got "{plain[0].path}" without the control group of {_place(held)}, which it may undo; expected it in all stanzas of that path or in none',
-                    )
-
-
-def _of(tree: Tree, stanza: Stanza, message: str) -> Hit:
-    looked = next(one for one in tree.policies.values() if one.file.file == stanza.policy)
-    return at_stanza(looked, stanza, message, "give both the control group, or remove this stanza")
-
-
-def _place(stanza: Stanza) -> str:
-    return f"{stanza.policy}:{stanza.line}"
-
-
-def undone_denials(tree: Tree) -> Iterator[Hit]:
-    """A denial doesn't reach what something closer grants."""
-    for token in tree.tokens:
-        grants = list(token.grants)
-        denials = [grant for grant in grants if grant.denies and not grant.stanza.templated]
-        rules = token.rules(tree.reading) if denials else None
-        for denial in denials if rules else ():
-            closer = _closer(denial, grants, rules)
-            if closer:
-                grant, path = closer
-                yield at(
-                    denial,
-                    f'got deny on "{denial.stanza.path}", but {_place(grant.stanza)} "{grant.stanza.path}" is closer and grants '
-                    f"{', '.join(sorted(grant.stanza.capabilities))} on {path}; expected that nothing below a denial is granted",
-                    "deny the granted path itself, or remove the denial: without it what no stanza names is refused as well",
-                )
-
-
-def _closer(denial: Grant, grants: list[Grant], rules: Rules | None) -> tuple[Grant, str] | None:
-    for grant in grants:
-        if grant.denies or not grant.stanza.capabilities or grant.stanza.templated or rules is None:
-            continue
-        path = overlap(denial.aims, grant.aims)
-        found = rules.decider(path, listing=False) if path else None
-        if path and found and grant.stanza in found.stanzas and "deny" not in found.capabilities:
-            return grant, path
-    return None
-
-
-def ending_denials(tree: Tree) -> Iterator[Hit]:
-    for grant in tree.grants:
-        if grant.denies and grant.stanza.expiration:
-            yield at(
-                grant,
-                f'got deny on "{grant.stanza.path}" until {grant.stanza.expiration.isoformat()}, expected one without an end: '
-                "from then on a broader stanza decides",
-                "remove expiration, or grant only what may stay",
-            )
-
-
-def templated_denials(tree: Tree) -> Iterator[Hit]:
-    for grant in tree.grants:
-        if grant.denies and grant.stanza.templated:
-            yield at(
-                grant,
-                f'got deny on "{grant.stanza.path}", expected a path without a template: where it has no value, nothing is denied',
-                "grant less, so that nothing needs to be denied",
-            )
-
-
-def open_templates(tree: Tree) -> Iterator[Hit]:
-    """`a-{{x}}*` of bob matches what is bobby's."""
-    for grant in tree.grants:
-        if not grant.denies and grant.stanza.templated and _UNBOUNDED.search(grant.stanza.path):
-            yield at(
-                grant,
-                f'got "{grant.stanza.path}", expected each template between slashes: else one value begins another',
-                "make the template a whole segment, as in team/{{…}}/*",
-            )
-
-
-def alias_names(tree: Tree) -> Iterator[Hit]:
-    """A service account's name says nothing without its namespace."""
-    for token in tree.tokens:
-        login = token.role.login if token.role else None
-        if login and (login.alias == "serviceaccount_name" or login.alias.endswith("serviceaccount/name")):
-            for grant in token.grants:
-                if not grant.denies and _ALIAS_NAME.search(grant.stanza.path):
-                    yield at(
-                        grant,
-                        f'got "{grant.stanza.path}", where the alias is a service account\'s name, expected what names one account alone: '
-                        "whoever may make that service account gets the path",
-                        "name the path itself, in a policy of the service's own",
-                    )
 
 
 def plain_stars(tree: Tree) -> Iterator[Hit]:
@@ -317,15 +214,3 @@ def upper_case(tree: Tree) -> Iterator[Hit]:
         if role.login.method and role.name != role.name.lower():
             message = f"got the role name {role.name}, expected {role.name.lower()}, under which it is kept"
             yield at_role(role, "path", message, fix)
-
-
-def loose_templates(tree: Tree) -> Iterator[Hit]:
-    for looked in tree.policies.values():
-        for grant in looked.grants if looked.file.loose else ():
-            if grant.stanza.templated:
-                yield at(
-                    grant,
-                    f'got "{grant.stanza.path}" in a policy that lets templates put {" and ".join(looked.file.loose)} into paths, '
-                    "expected none: a value with a slash reaches another's path",
-                    "write the policy without allow_slashes_in_identity_templates and allow_wildcards_in_identity_templates",
-                )
