@@ -1,4 +1,4 @@
-"""The generator's growth: 200 and 10,000 roles of one service account, one secret and one certificate."""
+"""The generator's growth: 200 to 10,000 roles of one service account, one secret and one certificate, within boundaries."""
 
 import os
 import subprocess
@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.table import header, row
 from demo.programs import PODKEYS
 
+FOLDERS = ("boundaries", "clusters", "roles")
 SIZES = (200, 2_000, 10_000)
 
 CLUSTER = """\
@@ -38,19 +39,34 @@ spec:
   certificates:
   - {{name: serving, services: [service-{number}], ttl: 24h, usages: [server, client]}}
 """
+BOUNDARY = """\
+apiVersion: podkeys.dev/v1
+kind: Boundary
+metadata: {{name: team-{team}}}
+spec:
+  namespaces: [team-{team}]
+  clusters: all
+  owners: [team-{team}]
+  secrets:
+  - {{path: "kv/{{namespace}}"}}
+  - {{path: "kv/{{cluster}}/shared"}}
+  certificates: {{services: all, maxTTL: 24h}}
+"""
 ROLES_A_NAMESPACE = 50
 
 
 def write_roles(folder: Path, count: int) -> list[str]:
-    """`count` role files and a cluster; the words that generate from them."""
-    clusters, roles = folder / "clusters", folder / "roles"
-    clusters.mkdir()
-    roles.mkdir()
+    """`count` role files, a boundary for each namespace, and a cluster; the words that generate from them."""
+    boundaries, clusters, roles = (folder / name for name in FOLDERS)
+    for made in (boundaries, clusters, roles):
+        made.mkdir()
     (clusters / "bench.yaml").write_text(CLUSTER)
     for number in range(count):
         text = ROLE.format(number=number, team=number // ROLES_A_NAMESPACE)
         (roles / f"service-{number}.yaml").write_text(text)
-    where = ["--clusters", str(clusters), "--roles", str(roles), "--out", str(folder / "generated")]
+    for team in range((count - 1) // ROLES_A_NAMESPACE + 1):
+        (boundaries / f"team-{team}.yaml").write_text(BOUNDARY.format(team=team))
+    where = [word for name in (*FOLDERS, "out") for word in (f"--{name}", str(folder / name))]
     return [PODKEYS, "policies", "generate", *where]
 
 
