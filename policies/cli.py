@@ -26,7 +26,10 @@ LAZY = {
     "who-can": ("policies.review.cli", "Who can do something"),
     "reach": ("policies.review.cli", "Everything that somebody can do"),
     "test": ("policies.review.cli", "Unit tests for policies"),
-    "drift": ("policies.review.live_cli", "What a server has that the files don't say, and the other way round"),
+    "drift": (
+        "policies.review.live_cli",
+        "What a server has that the files don't say, and the other way round",
+    ),
     "replay": ("policies.review.replay_cli", "Decide a server's audit log under other policies"),
     "diff": ("policies.review.cli", "What a change of policies gives and takes"),
     "lint": ("policies.review.lint.cli", "What a security reviewer must be told"),
