@@ -211,7 +211,7 @@ def test_a_file_of_ca_certificates_is_shown_one_by_one(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert re.findall("subject +(.*)", done.stdout) == ["CN=root", "CN=old", "CN=root"]
     assert re.findall("key  +(.*)", done.stdout) == ["EC P-256", "EC P-256", "Ed25519"]
-    assert "ended 5 minutes ago" in done.stdout
+    assert re.search(r"ended \d+ minutes ago", done.stdout)
     assert findings(tmp_path / "ca.crt") == ["expired"]
 
 
