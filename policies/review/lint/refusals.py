@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from policies.acl.rules import Rules
 from policies.acl.stanza import Stanza
 from policies.review.lint.finding import Hit, at, at_stanza
-from policies.review.lint.overlap import overlap
+from policies.review.lint.overlap import Heads, overlap
 from policies.review.lint.tree import Grant, Tree
 
 _UNBOUNDED = re.compile(r"[^/]\{\{|\}\}[^/]")
@@ -40,30 +41,34 @@ def _place(stanza: Stanza) -> str:
 def undone_denials(tree: Tree) -> Iterator[Hit]:
     """A denial doesn't reach what something closer grants."""
     for token in tree.tokens:
-        grants = list(token.grants)
-        denials = [grant for grant in grants if grant.denies and not grant.stanza.templated]
-        rules = token.rules(tree.reading) if denials else None
-        for denial in denials if rules else ():
-            closer = _closer(denial, grants, rules)
-            if closer:
-                grant, path = closer
-                yield at(
-                    denial,
-                    f'got deny on "{denial.stanza.path}", but {_place(grant.stanza)} "{grant.stanza.path}" is closer and grants '
-                    f"{', '.join(sorted(grant.stanza.capabilities))} on {path}; expected that nothing below a denial is granted",
-                    "deny the granted path itself, or remove the denial: without it what no stanza names is refused as well",
-                )
-
-
-def _closer(denial: Grant, grants: list[Grant], rules: Rules | None) -> tuple[Grant, str] | None:
-    for grant in grants:
-        if grant.denies or not grant.stanza.capabilities or grant.stanza.templated or rules is None:
+        known = [grant for grant in token.grants if not grant.stanza.templated]
+        denials = [grant for grant in known if grant.denies]
+        if not denials:
             continue
-        path = overlap(denial.aims, grant.aims)
-        found = rules.decider(path, listing=False) if path else None
-        if path and found and grant.stanza in found.stanzas and "deny" not in found.capabilities:
-            return grant, path
-    return None
+        grants = [grant for grant in known if not grant.denies and grant.stanza.capabilities]
+        heads, rules = Heads(grant.aims for grant in grants), token.rules(tree.reading)
+        for denial in denials:
+            near = (grants[number] for number in heads.near(denial.aims))
+            yield from islice(
+                (_undone(denial, grant, path) for grant in near if (path := _granted(denial, grant, rules))),
+                1,
+            )
+
+
+def _granted(denial: Grant, grant: Grant, rules: Rules) -> str | None:
+    """A path that both match, and about which the grant decides."""
+    path = overlap(denial.aims, grant.aims)
+    found = rules.decider(path, listing=False) if path else None
+    return path if found and grant.stanza in found.stanzas and "deny" not in found.capabilities else None
+
+
+def _undone(denial: Grant, grant: Grant, path: str) -> Hit:
+    return at(
+        denial,
+        f'got deny on "{denial.stanza.path}", but {_place(grant.stanza)} "{grant.stanza.path}" is closer and grants '
+        f"{', '.join(sorted(grant.stanza.capabilities))} on {path}; expected that nothing below a denial is granted",
+        "deny the granted path itself, or remove the denial: without it what no stanza names is refused as well",
+    )
 
 
 def ending_denials(tree: Tree) -> Iterator[Hit]:

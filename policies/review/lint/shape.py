@@ -1,11 +1,11 @@
 """What a policy says otherwise than it looks: rules about how stanzas decide. Pure."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from policies.acl.dialects import Dialect
-from policies.acl.paths import Kind, Pattern
+from policies.acl.paths import Kind
 from policies.acl.rules import Rule as Decider
 from policies.acl.rules import Rules
 from policies.acl.stanza import Stanza
@@ -13,6 +13,7 @@ from policies.review.language import TooManyError, representatives
 from policies.review.lint.finding import Hit, at, at_policy, at_role, at_stanza
 from policies.review.lint.tree import Looked, Tree, expired
 
+MOST_SEGMENTS = 100  # comparing more takes longer than a few seconds; people write a few
 _LISTING = frozenset({"list", "scan"})
 _KEY = r"(?:metadata\.[^}]+|id|name)"
 _SELECTOR = re.compile(
@@ -99,17 +100,34 @@ def _selectors(path: str) -> list[str]:
 
 
 def _never(rules: Rules) -> list[Stanza]:
-    """A path without + always decides for some path."""
-    all_rules = list(rules)
-    if not any(rule.pattern.kind is Kind.SEGMENT for rule in all_rules):
+    """A path without + always decides for some path, and no path without wildcards takes all paths from a pattern.
+
+    Raises TooManyError.
+    """
+    wild = _wild(rules)
+    if not any(rule.pattern.kind is Kind.SEGMENT for rule in wild):
         return []
-    decide = {
-        rule.pattern
-        for raw in representatives(rule.pattern for rule in all_rules)
-        for listing in (False, True)
-        if (rule := rules.decider(raw.decode("utf-8", "surrogateescape"), listing=listing))
-    }
-    return [rule.stanzas[0] for rule in all_rules if rule.pattern not in decide]
+    decide = set()
+    for path in _paths(wild):
+        for listing in (False, True):
+            found = rules.candidates(path, listing=listing)
+            decide.add(next((rule.pattern for rule in found if rule.pattern.kind is not Kind.EXACT), None))
+    return [rule.stanzas[0] for rule in wild if rule.pattern not in decide]
+
+
+def _wild(rules: Rules) -> list[Decider]:
+    return [rule for rule in rules if rule.pattern.kind is not Kind.EXACT]
+
+
+def _paths(wild: list[Decider]) -> Iterator[str]:
+    """One of each class that patterns with wildcards divide paths into. Raises TooManyError."""
+    segments = sum(rule.pattern.kind is Kind.SEGMENT for rule in wild)
+    if segments > MOST_SEGMENTS:
+        raise TooManyError(
+            f"got {segments} patterns with + in one policy, expected at most {MOST_SEGMENTS} to compare"
+        )
+    for raw in representatives(rule.pattern for rule in wild):
+        yield raw.decode("utf-8", "surrogateescape")
 
 
 def by_dialect(tree: Tree) -> Iterator[Hit]:
@@ -143,23 +161,19 @@ def by_dialect(tree: Tree) -> Iterator[Hit]:
 
 
 def _differing(looked: Looked, dialect: Dialect) -> tuple[str, Decider] | None:
-    """A path that is listed by another rule where the slash is cut early."""
-    wild = [grant for grant in looked.grants if grant.aims.kind is not Kind.EXACT]
-    if len(wild) < 2 or not any(grant.has(*_LISTING) for grant in wild):  # noqa: PLR2004 - one has none to differ from
+    """A path that is listed by another rule where the slash is cut early. Raises TooManyError."""
+    wild = _wild(looked.rules)
+    if len(wild) < 2 or not any(_lists(rule) for rule in wild):  # noqa: PLR2004 - one has none to differ from
         return None
     new, old = (
         Rules([looked.policy], dialect=replace(dialect, slash_late=late), now=looked.reading.now)
         for late in (True, False)
     )
-    for path in _paths(rule.pattern for rule in new):
+    for path in _paths(wild):
         late, early = new.decider(path, listing=True), old.decider(path, listing=True)
         if late and _lists(late) != _lists(early):
             return path, late
     return None
-
-
-def _paths(patterns: Iterable[Pattern]) -> Iterator[str]:
-    return (raw.decode("utf-8", "surrogateescape") for raw in representatives(patterns))
 
 
 def _lists(rule: Decider | None) -> frozenset[str]:

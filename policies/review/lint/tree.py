@@ -72,10 +72,16 @@ class Grant:
     def has(self, *capabilities: str) -> bool:
         return not self.stanza.capabilities.isdisjoint(capabilities)
 
-    def decides(self, path: str, *, listing: bool = False) -> bool:
-        """Whether nothing closer in its policy does; what has a template isn't known before a login."""
-        rule = self.of.rules.decider(path, listing=listing)
-        return self.stanza.templated or (rule is not None and self.stanza in rule.stanzas)
+    def decides(self, path: str) -> bool:
+        """Whether nothing closer in its policy does, and nothing there denies; what has a template isn't known before a login."""
+        if self.stanza.templated:
+            return True
+        rule = self.of.rules.decider(path, listing=False)
+        return (
+            rule is not None
+            and self.stanza in rule.stanzas
+            and (self.denies or "deny" not in rule.capabilities)
+        )
 
 
 @dataclass(frozen=True)
