@@ -77,9 +77,9 @@ def read(folder: Path) -> Inventory:
     policies: dict[str, PolicyFile] = {}
     roles: list[AuthRole] = []
     plain: set[str] = set()
-    for path in _files(folder):
-        name = str(path.relative_to(folder))
-        found = _policy(path, name) if path.suffix == ".hcl" else _json(path, name)
+    for name in _files(str(folder)):
+        text = _bytes(f"{folder}/{name}")
+        found = _policy(name, text) if name.endswith(".hcl") else _json(folder, name, text)
         if isinstance(found, AuthRole):
             roles.append(found)
         elif isinstance(found, frozenset):
@@ -94,17 +94,19 @@ def read(folder: Path) -> Inventory:
     return Inventory(dict(sorted(policies.items())), in_order, frozenset(plain))
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Links are not followed: what was reviewed is what is read."""
+def _files(folder: str) -> Iterator[str]:
+    """Relative to the folder, and as text: tens of thousands are read. Links to folders are not followed."""
     for top, folders, files in os.walk(folder):
         folders.sort()
-        yield from (Path(top, name) for name in sorted(files) if name.endswith((".hcl", ".json")))
+        below = f"{top[len(folder) :].lstrip('/')}/".lstrip("/")
+        yield from (below + name for name in sorted(files) if name.endswith((".hcl", ".json")))
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: str) -> bytes:
     try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST + 1)
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - tens of thousands are read
+            size = os.fstat(file.fileno()).st_size
+            text = file.read(min(size, _LARGEST) + 1)
     except OSError as error:
         raise ReviewError(f"{path}: can't be read: {error.strerror}") from None
     if len(text) > _LARGEST:
@@ -112,30 +114,32 @@ def _bytes(path: Path) -> bytes:
     return text
 
 
-def _policy(path: Path, name: str) -> PolicyFile:
-    text = _bytes(path)
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].rpartition(".")[0]
+
+
+def _policy(name: str, text: bytes) -> PolicyFile:
     header = _HEADER.search(text, 0, 1000)
-    return PolicyFile(header[1].decode("utf-8", "replace") if header else path.stem, name, text)
+    return PolicyFile(header[1].decode("utf-8", "replace") if header else _stem(name), name, text)
 
 
-def _json(path: Path, name: str) -> PolicyFile | AuthRole | frozenset[str] | None:
+def _json(folder: Path, name: str, text: bytes) -> PolicyFile | AuthRole | frozenset[str] | None:
     """Of a catalog its paths of key-value version 1; None for what is nothing of these."""
-    text = _bytes(path)
     if not any(mark in text for mark in (b'"token_policies"', b'"policies"', b'"policy"')):
         if b'"capabilities"' in text:
-            return PolicyFile(path.stem, name, text)
+            return PolicyFile(_stem(name), name, text)
         return frozenset(found.decode("utf-8", "replace") for found in _PLAIN.findall(text))
     try:
         document = orjson.loads(text)
     except ValueError as error:
-        raise ReviewError(f"{path}: no JSON: {error}") from None
+        raise ReviewError(f"{folder}/{name}: no JSON: {error}") from None
     if not isinstance(document, dict):
         return None
     data = document.get("data")
     if not isinstance(data, dict):
-        return PolicyFile(path.stem, name, text) if isinstance(document.get("path"), dict) else None
+        return PolicyFile(_stem(name), name, text) if isinstance(document.get("path"), dict) else None
     if isinstance(data.get("policy"), str):
-        return _exported(path, name, data)
+        return _exported(name, data)
     place = _ROLE_PATH.fullmatch(str(document.get("path") or name.removesuffix(".json")))
     return auth_role(place["mount"], place["name"], name, data, text) if place else None
 
@@ -146,12 +150,12 @@ def auth_role(mount: str, name: str, file: str, data: Mapping[str, object], text
     return AuthRole(mount, name, file, _token_policies(found), tuple(_accounts(found)), found, text)
 
 
-def _exported(path: Path, name: str, data: Mapping[str, object]) -> PolicyFile:
+def _exported(name: str, data: Mapping[str, object]) -> PolicyFile:
     """Its places are those in the policy's own text."""
     loose = tuple(
         what for what in ("slashes", "wildcards") if data.get(f"allow_{what}_in_identity_templates")
     )
-    return PolicyFile(str(data.get("name") or path.stem), name, str(data["policy"]).encode(), loose)
+    return PolicyFile(str(data.get("name") or _stem(name)), name, str(data["policy"]).encode(), loose)
 
 
 def _token_policies(found: Login) -> tuple[str, ...]:
