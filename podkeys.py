@@ -81,6 +81,13 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(141)
+    except ModuleNotFoundError as error:
+        click.echo(
+            f"Error: this command needs the Python package {error.name}, which isn't here: the image has only what the webhook "
+            "and the agent need; run it where Podkeys was installed with pip",
+            err=True,
+        )
+        sys.exit(1)
     except Exception as error:  # noqa: BLE001 - the last resort: say it is a bug, without any value
         place = traceback.extract_tb(error.__traceback__)[-1]
         click.echo(

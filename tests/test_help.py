@@ -2,7 +2,10 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -51,3 +54,20 @@ def test_every_option_says_what_it_does(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, command in ALL.items() if isinstance(command, click.Group)])
 def test_no_line_of_a_list_of_commands_is_cut(name: str) -> None:
     assert "..." not in texts(name).partition("Commands:")[2]
+
+
+def test_a_command_that_the_image_leaves_out_says_what_it_needs() -> None:
+    """The image has no Kubernetes client."""
+    script = (
+        "import sys, podkeys; sys.modules['kubernetes'] = None; "
+        "sys.argv[1:] = ['cluster', 'check', '--cluster', 'eu-nl-prod-a']; podkeys.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parent.parent / "deploy" / "example",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "needs the Python package kubernetes" in done.stderr
