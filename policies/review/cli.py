@@ -9,16 +9,17 @@ from typing import Any
 
 import click
 
+from policies.acl.changes import Change
 from policies.acl.dialects import DIALECTS, NEWEST
+from policies.acl.language import TooManyError
 from policies.errors import ProblemsError
 from policies.review import advice, show
-from policies.review.diff import Change, Side, changes
+from policies.review.diff import Side, changes
 from policies.review.errors import ReviewError
 from policies.review.examples import failures
 from policies.review.examples import read as read_examples
 from policies.review.find import named
 from policies.review.inventory import Inventory, read
-from policies.review.language import TooManyError
 from policies.review.questions import OPERATIONS, Answer, ask
 from policies.review.questions import who_can as askers
 from policies.review.reach import reach as reached

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from policies.review.diff import Side, compared
+from policies.acl.changes import compared
+from policies.review.diff import Side
 from policies.review.inventory import AuthRole, Inventory
 from policies.review.subjects import Subject
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import orjson
 
+from policies.acl.logins import Account, Login, accounts, login
 from policies.review.errors import ReviewError
-from policies.review.logins import Login, login
 
 _HEADER = re.compile(rb"^# policy: ([^\s]+)$", re.MULTILINE)
 _ROLE_PATH = re.compile(r"auth/(?P<mount>.+)/role/(?P<name>[^/]+)")
@@ -31,19 +31,6 @@ class PolicyFile:
     file: str
     text: bytes
     loose: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """`*` in either stands for anything, as the server takes it. `selector`: a label selector of namespaces, or empty."""
-
-    namespace: str
-    name: str
-    selector: str = ""
-
-    def __str__(self) -> str:
-        where = f"namespaces with {self.selector}" if self.selector else self.namespace
-        return f"{self.name} in {where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +134,7 @@ def _json(folder: Path, name: str, text: bytes) -> PolicyFile | AuthRole | froze
 def auth_role(mount: str, name: str, file: str, data: Mapping[str, object], text: bytes = b"") -> AuthRole:
     """From the fields that the server has of it; `text`, what they were read from, for the lines in it."""
     found = login(data)
-    return AuthRole(mount, name, file, _token_policies(found), tuple(_accounts(found)), found, text)
+    return AuthRole(mount, name, file, _token_policies(found), tuple(accounts(found)), found, text)
 
 
 def _exported(name: str, data: Mapping[str, object]) -> PolicyFile:
@@ -161,10 +148,3 @@ def _exported(name: str, data: Mapping[str, object]) -> PolicyFile:
 def _token_policies(found: Login) -> tuple[str, ...]:
     extra = ("default",) if found.default_policy else ()
     return tuple(dict.fromkeys((*(name.lower() for name in found.policies), *extra)))
-
-
-def _accounts(found: Login) -> Iterator[Account]:
-    for name in found.names:
-        yield from (Account(space, name) for space in found.namespaces)
-        if found.selector:
-            yield Account("", name, found.selector)

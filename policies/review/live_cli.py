@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from policies.acl.language import TooManyError
 from policies.apply.cli import progress, read_token
 from policies.apply.errors import ApplyError
 from policies.apply.server import anywhere, connect
@@ -17,7 +18,6 @@ from policies.review.diff import Side
 from policies.review.drift import drift as drifted
 from policies.review.errors import ReviewError
 from policies.review.inventory import Inventory, read
-from policies.review.language import TooManyError
 from policies.review.subjects import Policies, Reading
 
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from policies.acl.language import representatives
 from policies.acl.rules import DENY, Rule, Rules
 from policies.acl.stanza import FREE
-from policies.review.language import representatives
 
 _LISTING = frozenset({"list", "scan"})
 _WRITING = frozenset({"create", "update", "patch", "delete"})

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
+from policies.acl.changes import Change
 from policies.acl.rules import Rule
 from policies.acl.stanza import Stanza
 from policies.apply.show import plain
-from policies.review.diff import Change
 from policies.review.examples import Failure
 from policies.review.questions import Answer
 from policies.review.reach import Reach

@@ -6,11 +6,12 @@ from datetime import datetime
 
 from policies.acl.dialects import NEWEST, Dialect
 from policies.acl.errors import PolicyError
+from policies.acl.logins import Account
 from policies.acl.parse import parse_policy
 from policies.acl.rules import Rules
 from policies.acl.stanza import Policy
 from policies.review.errors import ReviewError
-from policies.review.inventory import Account, AuthRole, Inventory
+from policies.review.inventory import AuthRole, Inventory
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.acl.language import representatives
 from policies.acl.paths import Pattern, pattern
-from policies.review.language import representatives
 from policies.review.lint.overlap import Heads, overlap
 from policies.review.lint.run import found
 from policies.review.lint.settings import Settings

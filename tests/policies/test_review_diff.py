@@ -8,12 +8,12 @@ from random import Random
 import pytest
 
 from demo.openbao import Server
+from policies.acl.changes import compared
 from policies.acl.errors import PolicyError
+from policies.acl.language import TooManyError, representatives
 from policies.acl.parse import parse_policy
 from policies.acl.rules import Rules
 from policies.acl.stanza import Policy
-from policies.review.diff import compared
-from policies.review.language import TooManyError, representatives
 from policies.review.reach import reach
 from tests.policies import random_policies
 

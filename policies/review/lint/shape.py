@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from policies.acl.dialects import Dialect
+from policies.acl.language import TooManyError, representatives
 from policies.acl.paths import Kind
 from policies.acl.rules import Rule as Decider
 from policies.acl.rules import Rules
 from policies.acl.stanza import Stanza
-from policies.review.language import TooManyError, representatives
 from policies.review.lint.finding import Hit, at, at_policy, at_role, at_stanza
 from policies.review.lint.tree import Looked, Tree, expired
 

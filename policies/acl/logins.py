@@ -3,7 +3,7 @@
 Fields and defaults: the API documentation of the two methods, and `tokenutil` for those that begin with `token_`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from policies.acl.times import seconds
@@ -42,6 +42,19 @@ class Login:
     policies: tuple[str, ...]
     default_policy: bool
     token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """`*` in either stands for anything, as the server takes it. `selector`: a label selector of namespaces, or empty."""
+
+    namespace: str
+    name: str
+    selector: str = ""
+
+    def __str__(self) -> str:
+        where = f"namespaces with {self.selector}" if self.selector else self.namespace
+        return f"{self.name} in {where}"
 
 
 def login(data: Mapping[str, object]) -> Login:
@@ -107,3 +120,10 @@ def _texts(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return tuple(str(part) for part in value) if isinstance(value, list) else ()
+
+
+def accounts(found: Login) -> Iterator[Account]:
+    for name in found.names:
+        yield from (Account(space, name) for space in found.namespaces)
+        if found.selector:
+            yield Account("", name, found.selector)
