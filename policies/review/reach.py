@@ -36,7 +36,7 @@ def reach(rules: Rules) -> list[Reach]:
 
     Raises TooManyError.
     """
-    found = [Reach(_meaning(rule), rule, rule.constraints != FREE) for rule in _needed(rules)]
+    found = [Reach(meaning(rule), rule, rule.constraints != FREE) for rule in _needed(rules)]
     return sorted(found, key=lambda one: (one.meaning, str(one.rule.pattern)))
 
 
@@ -75,7 +75,7 @@ def _grant(rule: Rule | None = None, *, listing: bool) -> tuple[frozenset[str], 
     return granted, rule.constraints if granted else None
 
 
-def _meaning(rule: Rule) -> str:
+def meaning(rule: Rule) -> str:
     if not rule.capabilities - DENY:
         return "but not"
     path = str(rule.pattern)

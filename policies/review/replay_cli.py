@@ -62,18 +62,18 @@ def replay(audit_log: Path, against: Path, dialect: str, *, as_json: bool) -> in
         now = datetime.now(UTC)
         chosen = DIALECTS[dialect]
         run = Replay(inventory, Policies(inventory, Reading(chosen, now)), dialect=chosen, now=now)
-        wrong = _read(audit_log, run)
+        wrong = read_log(audit_log, run)
     except (ReviewError, OSError) as error:
         raise click.ClickException(str(error)) from None
-    unused = [_unused(inventory, stanza) for stanza in run.unused()]
+    granted = [unused(inventory, stanza) for stanza in run.unused()]
     if as_json:
-        click.echo(json.dumps(_json(run, unused, wrong), indent=2))
+        click.echo(json.dumps(_json(run, granted, wrong), indent=2))
     else:
-        click.echo(_text(run, unused, wrong))
+        click.echo(_text(run, granted, wrong))
     return int(bool(run.found.breaks))
 
 
-def _read(audit_log: Path, run: Replay) -> int:
+def read_log(audit_log: Path, run: Replay) -> int:
     """How many lines are no entries. Raises ReviewError where nearly none is one."""
     wrong = 0
     with _opened(audit_log) as file, _progress(audit_log) as advance:
@@ -113,7 +113,7 @@ def _progress(path: Path) -> Iterator[Any]:
         yield lambda size: progress.advance(task, size)
 
 
-def _unused(inventory: Inventory, stanza: Stanza) -> dict[str, Any]:
+def unused(inventory: Inventory, stanza: Stanza) -> dict[str, Any]:
     """With the role file and its entry, where the policy was generated: the comment above a stanza says it."""
     text = next(file.text for file in inventory.policies.values() if file.file == stanza.policy).decode(
         "utf-8", "replace"
@@ -133,13 +133,13 @@ def _unused(inventory: Inventory, stanza: Stanza) -> dict[str, Any]:
     }
 
 
-def _text(run: Replay, unused: list[dict[str, Any]], wrong: int) -> str:
+def _text(run: Replay, granted: list[dict[str, Any]], wrong: int) -> str:
     found = run.found
     lines = [f"{found.requests} requests, {plain(found.first) or '-'} to {plain(found.last) or '-'}"]
     lines += _kinds("Would break", "red", found.breaks)
     lines += _kinds("Would be allowed, and were refused", "yellow", found.opens)
     lines += _kinds("Depends on a value that the log hides", "yellow", found.hidden)
-    own = [one for one in unused if not one["entry"].startswith("the agent:")]
+    own = [one for one in granted if not one["entry"].startswith("the agent:")]
     lines += [click.style(f"Granted and not used: {len(own)}", bold=True)] if own else []
     lines += [plain(f"  {one['file']}:{one['line']}: {one['path']}{_entry(one)}") for one in own]
     silent = run.silent()
@@ -171,7 +171,7 @@ def _kinds(title: str, colour: str, kinds: Counter[Kind]) -> list[str]:
     return [*lines, f"  and {more} more kinds; --json has them"] if more > 0 else lines
 
 
-def _json(run: Replay, unused: list[dict[str, Any]], wrong: int) -> dict[str, Any]:
+def _json(run: Replay, granted: list[dict[str, Any]], wrong: int) -> dict[str, Any]:
     found: Found = run.found
     return {
         "requests": found.requests,
@@ -180,7 +180,7 @@ def _json(run: Replay, unused: list[dict[str, Any]], wrong: int) -> dict[str, An
         "breaks": _kinds_json(found.breaks),
         "opens": _kinds_json(found.opens),
         "hidden": _kinds_json(found.hidden),
-        "unused": unused,
+        "unused": granted,
         "silentPolicies": run.silent(),
         "skipped": dict(found.skipped),
         "wrongLines": wrong,

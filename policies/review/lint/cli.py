@@ -86,7 +86,7 @@ def lint(
     """  # noqa: D301 - \b is click's mark for lines as they stand
     now = datetime.now(UTC)
     try:
-        chosen = settings.overridden(_settings(file), severities, fail_on or "")
+        chosen = settings.overridden(read_settings(file), severities, fail_on or "")
     except (ReviewError, ProblemsError) as error:
         raise click.UsageError(str(error)) from None
     try:
@@ -98,8 +98,8 @@ def lint(
     return int(found.fails(chosen.fail_on))
 
 
-def _settings(file: Path | None) -> settings.Settings:
-    """Of the file that was named; else of the default one, if it is there."""
+def read_settings(file: Path | None) -> settings.Settings:
+    """Of the file that was named; else of the default one, if it is there. Raises ReviewError, ProblemsError."""
     path = file or DEFAULT_FILE
     try:
         return settings.parse(str(path), path.read_bytes())
