@@ -27,6 +27,7 @@ RATE = 100  # creations a second
 BLOCK = 200  # creations of one kind in a row, then the next kind
 ROUNDS = 10
 THREADS = 32
+ALONE = 200  # creations of each kind, one at a time
 STARTS = 12
 LABEL = {"app": "bench"}
 ASKS = {"inject": "true", "secrets": "card", "certificates": "serving"}
@@ -68,7 +69,7 @@ def create(api: ApiServer, kind: Kind, count: int) -> list[float]:
                 f"pod {number} of {kind.name}: injected when it should not be, or not: {content[:500]!r}"
             )
 
-    taken = at_rate(one, count, rate=RATE, threads=THREADS)
+    taken = at_rate(one, count, rate=RATE, threads=min(THREADS, count))
     api.send("DELETE", f"{path}?labelSelector=app%3Dbench&gracePeriodSeconds=0")
     return taken
 
@@ -79,6 +80,22 @@ def measure_creations(api: ApiServer, kinds: list[Kind]) -> None:
     for number in range(ROUNDS):
         for kind in kinds[number % len(kinds) :] + kinds[: number % len(kinds)]:
             kind.rounds.append(create(api, kind, BLOCK))
+
+
+def measure_alone(api: ApiServer, kinds: list[Kind]) -> None:
+    """One creation at a time, of each kind in turn: what one costs where nothing waits for another."""
+    taken: dict[str, list[float]] = {kind.name: [] for kind in kinds}
+    for _ in range(ALONE):
+        for kind in kinds:
+            taken[kind.name] += create(api, kind, 1)
+    header("one pod at a time", "creations", "p25 ms", "p50 ms", "added p25 ms", "added p50 ms")
+    base = taken[kinds[0].name]
+    for name, times in taken.items():
+        values = [percentile(times, share) * 1000 for share in (0.25, 0.5)]
+        added = [
+            value - percentile(base, share) * 1000 for value, share in zip(values, (0.25, 0.5), strict=True)
+        ]
+        row(name, len(times), *(f"{value:.2f}" for value in values), *(f"{value:.2f}" for value in added))
 
 
 def report_creations(kinds: list[Kind]) -> None:
@@ -207,6 +224,8 @@ def main() -> None:
         )
         measure_creations(api, kinds)
         report_creations(kinds)
+        print(flush=True)
+        measure_alone(api, kinds)
         print("\n## Start\n", flush=True)
         measure_starts()
         print("\n## Memory\n", flush=True)
