@@ -8,10 +8,11 @@ from pathlib import Path
 from policies.acl.dialects import NEWEST
 from policies.review.inventory import read
 from policies.review.lint.tree import Reading, Tree, tree
+from policies.roles.folder import Clusters, boundaries_for
 
 PAGES = Path(__file__).parents[2] / "docs" / "lint"
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-_BLOCK = re.compile(r"```(?:hcl|json) (\S+)\n(.*?)```", re.DOTALL)
+_BLOCK = re.compile(r"```(?:hcl|json|yaml) (\S+)\n(.*?)```", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -36,4 +37,7 @@ def examples(rule: str) -> tuple[Example, Example]:
 
 
 def looked_at(folder: Path, now: datetime = NOW) -> Tree:
-    return tree(read(folder), Reading(NEWEST, now))
+    where = folder / "boundaries"
+    boundaries, problems = boundaries_for(where if where.exists() else None, Clusters({}, complete=False))
+    assert problems == []
+    return tree(read(folder), Reading(NEWEST, now), boundaries)

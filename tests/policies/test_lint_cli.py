@@ -265,3 +265,21 @@ def test_names_that_are_no_text_are_shown_all_the_same(folder: Path) -> None:
     Path(folder, os.fsdecode(b"bad-\xff.hcl")).write_bytes(b'path "*" { capabilities = ["read"] }')
     assert "PK101" in call("--policies", folder).output
     assert "PK101" in call("--policies", folder, "--json").output
+
+
+def test_without_boundaries_it_is_said_once_of_what_is_generated(folder: Path) -> None:
+    assert "no folder boundaries/" not in call("--policies", folder).stderr
+    examples("PK118")[1].written(folder)
+    result = call("--policies", folder, "--json")
+    assert result.stderr.count("no folder boundaries/") == 1
+    assert json.loads(result.stdout)["findings"] == []
+
+
+def test_boundaries_are_read_and_a_broken_one_stops_all(folder: Path) -> None:
+    bad, _ = examples("PK119")
+    bad.written(Path())
+    assert "PK119" in call("--policies", ".").output
+    Path("boundaries", "shop.yaml").write_text("kind: Boundary\n")
+    result = call("--policies", folder)
+    assert isinstance(result.exception, click.ClickException)
+    assert "boundaries/shop.yaml:1" in result.exception.message

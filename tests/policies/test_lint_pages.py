@@ -55,4 +55,6 @@ def test_the_table_has_all_rules_in_their_order() -> None:
 
 
 def test_what_podkeys_generates_is_clean() -> None:
+    """Inside the example's boundaries, too: looked at from above, its folder of boundaries is read."""
     assert list(found(looked_at(EXAMPLE), Settings())) == []
+    assert list(found(looked_at(EXAMPLE.parent), Settings())) == []

@@ -169,6 +169,7 @@ WAYS = {
     "PK116": Way("POST", "kv/data/shop", {"data": {"key": "second"}}, useless=True),
     "PK117": Way("GET", "kv/data/mail/smtp"),
     "PK118": Way("GET", "kv/data/shop/eu/card"),
+    "PK119": Way("GET", "kv/data/mail/smtp"),
     "PK202": Way("GET", "kv/data/shop/card"),
     "PK203": Way("GET", "kv/data/shop/card"),
     "PK205": Way("GET", "kv/data/bobby"),

@@ -224,3 +224,37 @@ def test_an_overlap_is_a_path_that_both_match_and_is_found_where_there_is_one(
     else:
         assert first.matches(path.encode())
         assert second.matches(path.encode())
+
+
+BOUNDARY = examples("PK119")[1].files["boundaries/shop.yaml"]
+HEADER, GOOD = examples("PK119")[1].files["shop.hcl"].split("\n\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, ""),
+        ({"kv/data/shop/card": "kv/data/shopping/card"}, 'got "kv/data/shopping/card", outside {}:9, expected in east/shop what is below kv/data/shop'),
+        ({"kv/data/shop/card": "kv/data/shop"}, ""),
+        ({"kv/data/shop/card": "auth/token/renew-self"}, ""),
+        ({"kv/data/shop/card": "pki/sign/podkeys.shop.shop.serving"}, 'got "pki/sign/podkeys.shop.shop.serving", outside'),
+        ({"team-shop": "team-mail"}, "got the owner 'team-mail', outside {}:7, expected one of team-shop"),
+        ({"podkeys.east.shop": "podkeys.east.mail"}, "got a policy for east/mail, expected a namespace that a boundary names"),
+    ],
+)  # fmt: skip
+def test_a_generated_policy_is_held_to_the_boundary_of_its_namespace(
+    changes: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    text = f"{HEADER}\n\n{GOOD}"
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    tree = looked_at(Example({"shop.hcl": text, "boundaries/shop.yaml": BOUNDARY}).written(tmp_path))
+    messages = [finding.hit.message for finding in found(tree, Settings()) if finding.rule.id == "PK119"]
+    assert len(messages) == bool(message)
+    assert message.format(tmp_path / "boundaries" / "shop.yaml") in "".join(messages)
+
+
+def test_certificates_are_inside_where_the_boundary_allows_any(tmp_path: Path) -> None:
+    text = f"{HEADER}\n\n{GOOD}".replace("kv/data/shop/card", "pki/sign/podkeys.shop.shop.serving")
+    boundary = BOUNDARY + "  certificates: {services: all, maxTTL: 24h}\n"
+    assert ids(tmp_path, {"shop.hcl": text, "boundaries/shop.yaml": boundary}) == set()

@@ -1,6 +1,6 @@
 """All rules, in the order of their IDs. A new one is a function, its place here, and its page in docs/lint."""
 
-from policies.review.lint import auth, parameters, reach, refusals, shape
+from policies.review.lint import auth, boundaries, parameters, reach, refusals, shape
 from policies.review.lint.finding import Rule, Severity
 
 LOW, MEDIUM, HIGH, CRITICAL = Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL
@@ -25,6 +25,7 @@ RULES = (
     Rule("PK116", LOW, "create without update on key-value version 2", reach.half_writes),
     Rule("PK117", HIGH, "Reach into another namespace", reach.other_namespaces),
     Rule("PK118", HIGH, "A wildcard in a generated policy", reach.globs),
+    Rule("PK119", HIGH, "Outside the boundary of its namespace", boundaries.outside),
     Rule("PK201", CRITICAL, "A control group beside a plain grant", refusals.mixed_control_groups),
     Rule("PK202", HIGH, "A denial that a closer grant undoes", refusals.undone_denials),
     Rule("PK203", HIGH, "A denial that expires", refusals.ending_denials),

@@ -13,6 +13,9 @@ from policies.review import inventory
 from policies.review.errors import ReviewError
 from policies.review.lint import report, run, sarif, settings
 from policies.review.lint.tree import Reading, tree
+from policies.roles.cli import folder_option
+from policies.roles.folder import NO_BOUNDARIES, Clusters, boundaries_folder, boundaries_for
+from policies.roles.inside import OPEN, Boundaries
 
 DEFAULT_FILE = Path("podkeys-lint.yaml")
 
@@ -27,6 +30,7 @@ DEFAULT_FILE = Path("podkeys-lint.yaml")
     show_default=True,
     help="Folder of policies (*.hcl, *.json) and auth roles (*.json), generated or not.",
 )
+@folder_option
 @click.option(
     "--config",
     "file",
@@ -65,6 +69,7 @@ DEFAULT_FILE = Path("podkeys-lint.yaml")
 def lint(
     folder: Path,
     *,
+    boundaries: Path | None,
     file: Path | None,
     severities: tuple[str, ...],
     fail_on: str | None,
@@ -90,9 +95,12 @@ def lint(
     except (ReviewError, ProblemsError) as error:
         raise click.UsageError(str(error)) from None
     try:
-        looked = tree(inventory.read(folder), Reading(DIALECTS[dialect], now))
-    except ReviewError as error:
+        limits = _boundaries(boundaries)
+        looked = tree(inventory.read(folder), Reading(DIALECTS[dialect], now), limits)
+    except (ReviewError, ProblemsError) as error:
         raise click.ClickException(str(error)) from None
+    if limits is OPEN and any(policy.generated for policy in looked.policies.values()):
+        click.echo(NO_BOUNDARIES, err=True)
     found = run.lint(looked, chosen, now.date())
     click.echo(_shown(found, folder, file or DEFAULT_FILE, "json" if as_json else form))
     return int(found.fails(chosen.fail_on))
@@ -109,6 +117,15 @@ def read_settings(file: Path | None) -> settings.Settings:
         raise ReviewError(f"{path}: no such file, expected severities and waivers") from None
     except OSError as error:
         raise ReviewError(f"{path}: can't be read: {error.strerror}") from None
+
+
+def _boundaries(named: Path | None) -> Boundaries:
+    """Raises ProblemsError: where a boundary can't be read, nothing is inside."""
+    where = boundaries_folder(named)
+    found, problems = boundaries_for(where, Clusters({}, complete=False))
+    if problems:
+        raise ProblemsError(problems)
+    return found
 
 
 def _shown(found: run.Report, folder: Path, file: Path, form: str) -> str:

@@ -15,6 +15,7 @@ from policies.acl.stanza import Policy, Stanza
 from policies.names import MARK
 from policies.review.inventory import AuthRole, Inventory, PolicyFile
 from policies.review.lint.engines import Engines, engines
+from policies.roles.inside import OPEN, Boundaries
 
 # A template that is a whole segment is any one segment.
 _SEGMENT = re.compile(r"(?<![^/])\{\{[^{}]*\}\}(?![^/])")
@@ -94,6 +95,7 @@ class Tree:
     engines: Engines
     broken: tuple[PolicyError, ...]
     reading: Reading
+    boundaries: Boundaries
 
     @cached_property
     def grants(self) -> tuple[Grant, ...]:
@@ -141,7 +143,7 @@ def expired(stanza: Stanza, now: datetime) -> bool:
     return stanza.expiration is not None and now > stanza.expiration
 
 
-def tree(inventory: Inventory, reading: Reading) -> Tree:
+def tree(inventory: Inventory, reading: Reading, boundaries: Boundaries = OPEN) -> Tree:
     """Policies that the server would refuse are among `broken`, and looked at no further."""
     broken: list[PolicyError] = []
     policies: dict[str, Looked] = {}
@@ -156,7 +158,8 @@ def tree(inventory: Inventory, reading: Reading) -> Tree:
         policies[name.lower()] = Looked(file, policy, reading, workload, twice)
     stanzas = (stanza for looked in policies.values() for stanza in looked.policy.stanzas)
     names = frozenset(name.lower() for name in inventory.policies)
-    return Tree(policies, names, inventory.roles, engines(inventory, stanzas), tuple(broken), reading)
+    known = engines(inventory, stanzas)
+    return Tree(policies, names, inventory.roles, known, tuple(broken), reading, boundaries)
 
 
 def _named(roles: Iterable[AuthRole]) -> tuple[set[str], set[str]]:
