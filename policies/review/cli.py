@@ -13,13 +13,13 @@ from policies.acl.changes import Change
 from policies.acl.dialects import DIALECTS, NEWEST
 from policies.acl.language import TooManyError
 from policies.errors import ProblemsError
-from policies.review import advice, show
+from policies.review import advice, show, source
 from policies.review.diff import Side, changes
 from policies.review.errors import ReviewError
 from policies.review.examples import failures
 from policies.review.examples import read as read_examples
 from policies.review.find import named
-from policies.review.inventory import Inventory, read
+from policies.review.inventory import Inventory
 from policies.review.questions import OPERATIONS, Answer, ask
 from policies.review.questions import who_can as askers
 from policies.review.reach import reach as reached
@@ -41,44 +41,12 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
     )(command)
 
 
-def _policies(command: Callable[..., int]) -> Callable[..., int]:
-    options = (
-        click.option(
-            "--policies",
-            "folder",
-            type=click.Path(path_type=Path),
-            metavar="DIRECTORY",
-            default=Path("generated"),
-            show_default=True,
-            help="Folder of policies (*.hcl, *.json) and auth roles (*.json), generated or not.",
-        ),
-        click.option("--address", default="", metavar="URL", help="Ask this server instead of a folder."),
-        click.option(
-            "--ca-file", type=click.Path(path_type=Path), help="The server's CA, PEM; else the system's."
-        ),
-        click.option("--server-namespace", default="", help="The server's namespace."),
-        click.option(
-            "--token-file",
-            type=click.Path(path_type=Path, dir_okay=False),
-            help="Holds the server token; else BAO_TOKEN, else VAULT_TOKEN.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 _OPERATION = click.argument("operation", type=click.Choice(sorted(OPERATIONS)))
 
 
-def _opened(dialect: str, folder: Path, address: str = "", **server: Any) -> tuple[Inventory, Policies]:  # noqa: ANN401 - click's own
-    """Raises ReviewError; an ApplyError is printed and becomes its exit code."""
-    if address:
-        from policies.review import live_cli  # noqa: PLC0415 - the client is slow to import
-
-        inventory = live_cli.inventory(address, **server)
-    else:
-        inventory = read(folder)
+def _opened(dialect: str, folder: Path, **where: Any) -> tuple[Inventory, Policies]:  # noqa: ANN401 - click's own
+    """Raises ReviewError."""
+    inventory = source.opened(folder, **where)
     return inventory, Policies(inventory, Reading(DIALECTS[dialect], datetime.now(UTC)))
 
 
@@ -107,7 +75,7 @@ def _source(inventory: Inventory, answer: Answer) -> str:
 @click.argument("subject")
 @_OPERATION
 @click.argument("path")
-@_policies
+@source.options
 @_options
 def can(subject: str, operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """Say whether SUBJECT can do OPERATION on PATH.
@@ -135,7 +103,7 @@ def can(subject: str, operation: str, path: str, *, as_json: bool, **where: Any)
 @click.argument("subject")
 @_OPERATION
 @click.argument("path")
-@_policies
+@source.options
 @_options
 def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """Name the stanza that decides whether SUBJECT can do OPERATION on PATH, with file and line, and those that lost.
@@ -160,7 +128,7 @@ def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: 
 @click.command("who-can", short_help="Who can do something")
 @_OPERATION
 @click.argument("path")
-@_policies
+@source.options
 @_options
 def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """List who can do OPERATION on PATH: auth roles, their service accounts and namespaces, and the stanzas that say so.
@@ -218,7 +186,7 @@ def diff(old: Path, new: Path, dialect: str, *, no_new_access: bool, as_json: bo
 
 @click.command(short_help="Everything that somebody can do")
 @click.argument("subject")
-@_policies
+@source.options
 @_options
 def reach(subject: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """List what SUBJECT can do, as few path patterns, grouped by what it means.
@@ -245,7 +213,7 @@ def reach(subject: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 
 
 @click.command("test", short_help="Unit tests for policies")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@_policies
+@source.options
 @_options
 def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """Check that policies allow and deny what FILES say.

@@ -4,12 +4,13 @@ import json
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
 
 from policies.acl.dialects import DIALECTS, NEWEST
 from policies.errors import ProblemsError
-from policies.review import inventory
+from policies.review import source
 from policies.review.errors import ReviewError
 from policies.review.lint import report, run, sarif, settings
 from policies.review.lint.tree import Reading, tree
@@ -21,15 +22,7 @@ DEFAULT_FILE = Path("podkeys-lint.yaml")
 
 
 @click.command(short_help="What a security reviewer must be told")
-@click.option(
-    "--policies",
-    "folder",
-    type=click.Path(path_type=Path),
-    metavar="DIRECTORY",
-    default=Path("generated"),
-    show_default=True,
-    help="Folder of policies (*.hcl, *.json) and auth roles (*.json), generated or not.",
-)
+@source.options
 @folder_option
 @click.option(
     "--config",
@@ -76,6 +69,7 @@ def lint(
     dialect: str,
     as_json: bool,
     form: str,
+    **server: Any,  # noqa: ANN401 - click's own
 ) -> int:
     """List what policies and auth roles let happen that nobody would want, each with its place and what to do.
 
@@ -85,9 +79,10 @@ def lint(
     Examples:
       podkeys policies lint
       podkeys policies lint --policies exported --fail-on high --severity PK115=off
+      podkeys policies lint --address https://vault.example.com:8200 --severity PK214=off
       podkeys policies lint --format sarif > lint.sarif
 
-    Exit codes: 0 nothing from --fail-on on; 1 findings; 64 usage.
+    Exit codes: 0 nothing from --fail-on on; 1 findings; 64 usage; 69 no answer from the server.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     now = datetime.now(UTC)
     try:
@@ -96,13 +91,17 @@ def lint(
         raise click.UsageError(str(error)) from None
     try:
         limits = _boundaries(boundaries)
-        looked = tree(inventory.read(folder), Reading(DIALECTS[dialect], now), limits)
+        looked = tree(source.opened(folder, **server), Reading(DIALECTS[dialect], now), limits)
     except (ReviewError, ProblemsError) as error:
         raise click.ClickException(str(error)) from None
     if limits is OPEN and any(policy.generated for policy in looked.policies.values()):
         click.echo(NO_BOUNDARIES, err=True)
     found = run.lint(looked, chosen, now.date())
-    click.echo(_shown(found, folder, file or DEFAULT_FILE, "json" if as_json else form))
+    click.echo(
+        _shown(
+            found, server["address"] or folder.as_posix(), file or DEFAULT_FILE, "json" if as_json else form
+        )
+    )
     return int(found.fails(chosen.fail_on))
 
 
@@ -128,9 +127,9 @@ def _boundaries(named: Path | None) -> Boundaries:
     return found
 
 
-def _shown(found: run.Report, folder: Path, file: Path, form: str) -> str:
+def _shown(found: run.Report, where: str, file: Path, form: str) -> str:
     if form == "sarif":
-        return json.dumps(sarif.document(found, folder.as_posix(), version("podkeys")), indent=2)
+        return json.dumps(sarif.document(found, where, version("podkeys")), indent=2)
     if form == "json":
         return json.dumps(report.as_json(found), indent=2)
-    return report.text(found, str(folder), str(file))
+    return report.text(found, where, str(file))

@@ -33,7 +33,8 @@ class Danger:
                     yield forbidden(grant, path, self.capabilities, self.power)
 
 
-_FIRST = (b"sys/", b"auth/", b"identity/")
+_FIRST = (b"sys/", b"auth/", b"identity/", b"cubbyhole/")  # a cubbyhole is its token's own
+_OIDC = ("key", "role", "provider", "client", "scope", "assignment")
 
 POLICIES = Danger(
     _patterns("sys/policies/+/*", "sys/policy/+"), WRITES, "write itself a policy with everything in it"
@@ -50,7 +51,7 @@ LOGINS = Danger(
     "give any login any policy",
 )
 IDENTITY = Danger(
-    _patterns("identity/entity*", "identity/group*", "identity/oidc/*"),
+    _patterns("identity/entity*", "identity/group*", *(f"identity/oidc/{kind}/+" for kind in _OIDC)),
     CALLS,
     "give any entity any policy, or make itself a member of any group",
 )

@@ -25,7 +25,7 @@ _SCORES = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.0
 
 
 def document(report: Report, folder: str, version: str) -> dict[str, Any]:
-    """`folder`: that of the policies, as the code host knows it, so relative to the repository."""
+    """`folder`: that of the policies, as the code host knows it, so relative to the repository; or the server."""
     results = [_result(finding, folder) for finding in report.findings]
     results += [_result(finding, folder) | _suppressed(waiver) for finding, waiver in report.waived]
     driver = {"name": "podkeys", "semanticVersion": version, "rules": [_rule(rule) for rule in RULES]}
@@ -47,7 +47,7 @@ def _result(finding: Finding, folder: str) -> dict[str, Any]:
     hit = finding.hit
     note = f" ({finding.note})" if finding.note else ""
     location = {
-        "artifactLocation": {"uri": quote(f"{folder}/{hit.file}", errors="surrogateescape")},
+        "artifactLocation": {"uri": quote(f"{folder}/{hit.file}", safe="/:", errors="surrogateescape")},
         "region": {"startLine": hit.line, "startColumn": hit.column},
     }
     return {

@@ -1,0 +1,46 @@
+"""Where the questions look: a folder, or a server."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from policies.review.inventory import Inventory, read
+
+
+def options(command: Callable[..., int]) -> Callable[..., int]:
+    """Parameters `folder`, and those of `opened`."""
+    found = (
+        click.option(
+            "--policies",
+            "folder",
+            type=click.Path(path_type=Path),
+            metavar="DIRECTORY",
+            default=Path("generated"),
+            show_default=True,
+            help="Folder of policies (*.hcl, *.json) and auth roles (*.json), generated or not.",
+        ),
+        click.option("--address", default="", metavar="URL", help="Ask this server instead of a folder."),
+        click.option(
+            "--ca-file", type=click.Path(path_type=Path), help="The server's CA, PEM; else the system's."
+        ),
+        click.option("--server-namespace", default="", help="The server's namespace."),
+        click.option(
+            "--token-file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Holds the server token; else BAO_TOKEN, else VAULT_TOKEN.",
+        ),
+    )
+    for option in reversed(found):
+        command = option(command)
+    return command
+
+
+def opened(folder: Path, address: str = "", **server: Any) -> Inventory:  # noqa: ANN401 - click's own
+    """Raises ReviewError; an ApplyError is printed and becomes its exit code."""
+    if not address:
+        return read(folder)
+    from policies.review import live_cli  # noqa: PLC0415 - the client is slow to import
+
+    return live_cli.inventory(address, **server)
