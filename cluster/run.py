@@ -20,8 +20,10 @@ from cluster.kube import Kube, connect
 from cluster.preparation import Plan, Step
 from cluster.server_facts import ServerFacts
 from policies.apply import server as servers
-from policies.apply.cli import EXIT_CHANGES, EXIT_NO, EXIT_YES, print_json, progress, read_token
+from policies.apply.cli import print_json, progress
+from policies.apply.credentials import read_token
 from policies.apply.errors import ApplyError, StoppedError, TokenError, UnreachableError
+from policies.apply.outcome import EXIT_CHANGES, EXIT_NO, EXIT_YES
 from policies.apply.server import Server
 from policies.apply.show import plain
 

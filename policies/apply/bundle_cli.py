@@ -9,7 +9,7 @@ import click
 
 from policies.apply import bundle as bundles
 from policies.apply.bundle import Bundle
-from policies.apply.cli import read_token
+from policies.apply.credentials import read_token
 from policies.apply.errors import ApplyError, RefusedError
 from policies.apply.server import anywhere, connect
 from policies.apply.show import plain

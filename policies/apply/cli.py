@@ -3,31 +3,31 @@
 import json
 import os
 import sys
+import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from policies.apply import bundle as bundles
-from policies.apply import plan as planning
-from policies.apply import run, show, tree
-from policies.apply.errors import ApplyError, TokenError
-from policies.apply.options import server_options
-from policies.apply.protections import lacking
-from policies.apply.server import Server, connect
-from policies.apply.state import Desired
+from policies.apply import report, scope, session, several, show
+from policies.apply.errors import ApplyError, TargetError
+from policies.apply.options import servers_options
+from policies.apply.outcome import Outcome, worst
+from policies.apply.plan import Plan, Step
+from policies.apply.session import Asked, Outside
 
-EXIT_YES = 0
-EXIT_NO = 1
-EXIT_CHANGES = 2
-TOKEN_VARIABLES = ("BAO_TOKEN", "VAULT_TOKEN")  # the order of OpenBao's own command
+T = TypeVar("T")
+Work = Callable[[str, Asked, Outside], Outcome]
 
 
 def _options(command: Callable[..., int]) -> Callable[..., int]:
     prune = "Delete what is ours on the server and no longer in the tree."
+    revoke = "With --prune: end the tokens of logins that are no longer in the tree, and their leases."
+    target = "Only this service role, or all of a namespace; may be given several times."
     bundle = "Refuse a tree that isn't the one this bundle was signed for; with --public-key."
     keys = "Whose signature of --require-bundle counts, PEM; may be given several times."
     for option in (
@@ -35,39 +35,34 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
             "--public-key", "public_keys", type=click.Path(path_type=Path), multiple=True, help=keys
         ),
         click.option("--require-bundle", type=click.Path(path_type=Path), help=bundle),
+        click.option("--revoke", is_flag=True, help=revoke),
         click.option("--prune", is_flag=True, help=prune),
+        click.option("--target", "targets", multiple=True, metavar="NAMESPACE[/ROLE]", help=target),
     ):
         command = option(command)
-    return server_options(command)
+    return servers_options(command)
 
 
 @click.command()
 @_options
-def plan(*, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - click's own, passed on whole
-    """Show what apply would change, without changing anything.
+def plan(**options: Any) -> int:  # noqa: ANN401 - click's own, passed on whole
+    """Show what apply would change, and what that means for whom, without changing anything.
 
     \b
     Examples:
       podkeys policies plan --cluster eu-nl-prod-a
-      podkeys policies plan --cluster eu-nl-prod-a --prune --json
+      podkeys policies plan --cluster eu-nl-prod-a --target payments/payments
+      podkeys policies plan --all --prune --json
 
     Exit codes: 0 no changes, 1 refused (a conflict, a permission, a bad tree), 2 changes, 64 usage, 69 no answer
-    from the server.
+    from the server. Of several clusters the worst: 1, then 69, then 2.
     """  # noqa: D301 - \b is click's mark for lines as they stand
-    with _planned(**options) as (server, desired, decided):
-        lacks = lacking(server.product, desired)
-    if as_json:
-        print_json(show.plan_json(decided, lacks))
-    else:
-        click.echo(show.plan_text(decided, lacks))
-    if decided.conflicts:
-        return EXIT_NO
-    return EXIT_CHANGES if decided.changes else EXIT_YES
+    return _run(session.plan, applied=False, **options)
 
 
 @click.command()
 @_options
-def apply(*, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - click's own, passed on whole
+def apply(**options: Any) -> int:  # noqa: ANN401 - click's own, passed on whole
     """Write the tree's policies and roles to the server, read each back and compare.
 
     Policies first, login roles last. A second run changes nothing; after a failure the next one goes on.
@@ -77,41 +72,127 @@ def apply(*, as_json: bool, **options: Any) -> int:  # noqa: ANN401 - click's ow
     Examples:
       podkeys policies apply --cluster eu-nl-prod-a
       podkeys policies apply --cluster eu-nl-prod-a --token-file /run/apply-token
+      podkeys policies apply --all --token-file '/run/tokens/{cluster}'
+      podkeys policies apply --cluster eu-nl-prod-a --prune --revoke
 
-    Exit codes: 0 done, 1 refused (also in part, by a conflict), 64 usage, 69 no answer from the server.
+    Exit codes: 0 done, 1 refused (also in part, by a conflict), 64 usage, 69 no answer from the server. Of several
+    clusters the worst: 1, then 69.
     """  # noqa: D301 - \b is click's mark for lines as they stand
-    with _planned(**options) as (server, desired, decided):
-        lacks = lacking(server.product, desired)
-        for change in run.execute(decided, server):
-            if not as_json:
-                click.echo(show.done_line(change))
-    if as_json:
-        print_json(show.plan_json(decided, lacks))
-    else:
-        click.echo(show.applied_text(decided, lacks))
-    return EXIT_NO if decided.conflicts else EXIT_YES
+    return _run(session.apply, applied=True, **options)
 
 
-@contextmanager
-def _planned(
+def _run(
+    work: Work,
     *,
-    cluster: str,
-    generated: Path,
-    prune: bool,
-    token_file: Path | None,
-    address: str,
+    applied: bool,
+    clusters: tuple[str, ...],
+    every: bool,
+    parallel: int,
+    as_json: bool,
+    **options: Any,  # noqa: ANN401 - click's own, passed on whole
+) -> int:
+    """The exit code."""
+    alone = len(clusters) == 1 and not every
+    _check_usage(clusters, every=every, **options)
+    try:
+        asked = _asked(**options)
+        named = several.clusters(asked.generated) if every else list(dict.fromkeys(clusters))
+    except ApplyError as error:
+        _tell(error)
+        return error.exit_code
+    if alone:
+        outcomes = [work(named[0], asked, _outside(shown=applied and not as_json, tracked=True))]
+    else:
+        begun = several.each(named, parallel, lambda name: work(name, asked, _outside()))
+        outcomes = sorted(_watched(begun, len(named), applied=applied), key=lambda one: one.cluster)
+    _print(outcomes, alone=alone, applied=applied, as_json=as_json)
+    codes = [outcome.exit_code(applied=applied) for outcome in outcomes]
+    return worst([*codes, *_unmatched(outcomes, asked.generated)])
+
+
+def _asked(
+    *,
+    targets: tuple[str, ...],
     require_bundle: Path | None,
     public_keys: tuple[Path, ...],
-) -> Iterator[tuple[Server, Desired, planning.Plan]]:
-    """The session, the tree, and the plan; an ApplyError from within is printed and becomes its exit code."""
-    try:
-        desired = tree.read(generated, cluster, _reviewed(require_bundle, public_keys))
-        with connect(desired.cluster, read_token(token_file, os.environ), address) as server:
-            current = run.read_current(server, desired, progress("Reading"))
-            yield server, desired, planning.decide(desired, current, prune=prune)
-    except ApplyError as error:
-        click.echo("\n".join(map(show.plain, f"Error: {error}".split("\n"))), err=True)
-        raise click.exceptions.Exit(error.exit_code) from error
+    **options: Any,  # noqa: ANN401 - click's own, passed on whole
+) -> Asked:
+    """Raises ApplyError."""
+    reviewed = _reviewed(require_bundle, public_keys)
+    return Asked(reviewed=reviewed, scope=scope.parse(targets), **options)
+
+
+def _unmatched(outcomes: Sequence[Outcome], generated: Path) -> list[int]:
+    """The exit code for targets that name nothing, where there are some."""
+    unknown = several.unmatched(outcomes)
+    if not unknown:
+        return []
+    error = TargetError(
+        f"--target {', '.join(sorted(unknown))}: got no such service role in {generated} nor on the server, "
+        "expected NAMESPACE or NAMESPACE/ROLE as in the tree"
+    )
+    _tell(error)
+    return [error.exit_code]
+
+
+def _check_usage(
+    clusters: tuple[str, ...], *, every: bool, prune: bool, revoke: bool, address: str, **_: object
+) -> None:
+    if bool(clusters) == every:
+        raise click.UsageError("expected --cluster NAME, once or several times, or --all")
+    if revoke and not prune:
+        raise click.UsageError("--revoke ends the tokens of logins that --prune deletes: expected both")
+    if address and (every or len(clusters) > 1):
+        raise click.UsageError("--address is for one cluster: each has its own in cluster.json")
+
+
+def _outside(*, shown: bool = False, tracked: bool = False) -> Outside:
+    return Outside(
+        environment=os.environ,
+        clock=time.monotonic,
+        run=lambda: uuid.uuid4().hex,
+        track=progress if tracked else lambda _: iter,
+        said=_show if shown else lambda _: None,
+    )
+
+
+def _show(step: Step) -> None:
+    click.echo(show.done_line(step))
+
+
+def _watched(outcomes: Iterable[Outcome], total: int, *, applied: bool) -> Iterator[Outcome]:
+    """A bar on a terminal, else a line for each cluster that has ended: both on standard error."""
+    if sys.stderr.isatty():
+        yield from progress("Clusters", total)(outcomes)
+        return
+    for number, outcome in enumerate(outcomes, 1):
+        click.echo(f"[{number} of {total}] {report.one_line(outcome, applied=applied)}", err=True)
+        yield outcome
+
+
+def _print(outcomes: Sequence[Outcome], *, alone: bool, applied: bool, as_json: bool) -> None:
+    if as_json:
+        documents = [report.as_json(outcome, applied=applied) for outcome in outcomes]
+        print_json(documents[0] if alone else {"clusters": documents})
+    for outcome in () if as_json else outcomes:
+        if applied and not alone:
+            for step in outcome.done:
+                _show(step)
+        if outcome.plan is not None:
+            click.echo(_text(outcome.plan, outcome, applied=applied))
+    for outcome in outcomes:
+        if outcome.error is not None:
+            _tell(outcome.error, "" if alone else f" in {outcome.cluster}")
+    if not alone and not as_json:
+        click.echo(f"\n{report.table(outcomes, applied=applied)}")
+
+
+def _text(found: Plan, outcome: Outcome, *, applied: bool) -> str:
+    return show.applied_text(found, outcome) if applied else show.plan_text(found, outcome.notes)
+
+
+def _tell(error: ApplyError, where: str = "") -> None:
+    click.echo("\n".join(map(show.plain, f"Error{where}: {error}".split("\n"))), err=True)
 
 
 def _reviewed(bundle: Path | None, public_keys: tuple[Path, ...]) -> Mapping[str, str] | None:
@@ -120,35 +201,14 @@ def _reviewed(bundle: Path | None, public_keys: tuple[Path, ...]) -> Mapping[str
     return bundles.verified(bundle, map(bundles.public_key, public_keys)).files if bundle else None
 
 
-def read_token(file: Path | None, environment: Mapping[str, str]) -> str:
-    """The token from the file, else from the environment. Raises TokenError; nothing else is looked at."""
-    if file is not None:
-        try:
-            return file.read_text().strip()
-        except OSError as error:
-            raise TokenError(
-                f"--token-file {file}: can't be read: {error.strerror}; expected a file that holds the token alone"
-            ) from None
-        except UnicodeDecodeError:
-            raise TokenError(
-                f"--token-file {file}: got no UTF-8 text, expected a file that holds the token alone"
-            ) from None
-    for variable in TOKEN_VARIABLES:
-        if token := environment.get(variable, "").strip():
-            return token
-    raise TokenError(
-        "no token; set BAO_TOKEN or VAULT_TOKEN, or give --token-file FILE (docs/apply.md says which policy it needs)"
-    )
-
-
-def progress(what: str) -> Callable[[Sequence[str]], Iterable[str]]:
+def progress(what: str, total: float | None = None) -> Callable[[Iterable[T]], Iterable[T]]:
     """A bar on standard error where that is a terminal."""
     if not sys.stderr.isatty():
         return iter
     from rich.console import Console  # noqa: PLC0415 - slow to import, and for terminals alone
     from rich.progress import track  # noqa: PLC0415
 
-    return partial(track, description=what, transient=True, console=Console(stderr=True))
+    return partial(track, description=what, total=total, transient=True, console=Console(stderr=True))
 
 
 def print_json(value: dict[str, Any]) -> None:

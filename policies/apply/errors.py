@@ -11,6 +11,10 @@ class TreeError(ApplyError):
     """The generated tree is not what the generator writes."""
 
 
+class TargetError(ApplyError):
+    """`--target` names nothing."""
+
+
 class TokenError(ApplyError):
     """There is no token, or what is given can't be one. The message never holds it."""
 
@@ -30,7 +34,7 @@ class UnreachableError(ApplyError):
 
 
 class ConcurrentChangeError(ApplyError):
-    """Somebody else wrote a policy between our reading and our writing."""
+    """Somebody else wrote between our reading and our writing."""
 
 
 class DroppedError(ApplyError):

@@ -8,8 +8,25 @@ import click
 
 F = TypeVar("F", bound=Callable[..., int])
 
+_CLUSTER = click.option("--cluster", required=True, metavar="NAME", help="The cluster's folder in the tree.")
+_SEVERAL = (
+    click.option(
+        "--cluster",
+        "clusters",
+        multiple=True,
+        metavar="NAME",
+        help="The cluster's folder in the tree; may be given several times.",
+    ),
+    click.option("--all", "every", is_flag=True, help="All clusters of the tree."),
+    click.option(
+        "--parallel",
+        type=click.IntRange(1, 64),
+        default=4,
+        show_default=True,
+        help="How many clusters at once.",
+    ),
+)
 _OPTIONS = (
-    click.option("--cluster", required=True, metavar="NAME", help="The cluster's folder in the tree."),
     click.option(
         "--generated",
         type=click.Path(path_type=Path, file_okay=False),
@@ -29,6 +46,15 @@ _OPTIONS = (
 
 def server_options(command: F) -> F:
     """`cluster`, `generated`, `token_file`, `address` and `as_json`."""
-    for option in reversed(_OPTIONS):
+    return _with(command, (_CLUSTER, *_OPTIONS))
+
+
+def servers_options(command: F) -> F:
+    """`clusters`, `every` and `parallel` in place of `cluster`; `{cluster}` in `token_file` is for the caller to fill in."""
+    return _with(command, (*_SEVERAL, *_OPTIONS))
+
+
+def _with(command: F, options: tuple[Callable[[F], F], ...]) -> F:
+    for option in reversed(options):
         command = option(command)
     return command

@@ -1,7 +1,10 @@
 """What the token that applies must be allowed: the policy to give it, and the line a refusal is missing. Pure."""
 
 from policies.apply.state import Place, places
+from policies.apply.tokens import ACCESSORS, LOOKUP, REVOKE
 from policies.catalog import Cluster
+
+_REVOKING = {ACCESSORS: ("list", "sudo"), LOOKUP: ("update",), REVOKE: ("update",)}
 
 
 def applying_policy(cluster: Cluster) -> str:
@@ -12,8 +15,15 @@ def applying_policy(cluster: Cluster) -> str:
     return "\n".join(stanza for place in places(cluster) for stanza in (_list(place), _write(place)))
 
 
+def revoking_policy() -> str:
+    """What `--revoke` needs besides. It can end every token of the server, or of its namespace there."""
+    return "\n".join(_stanza(path, capabilities) for path, capabilities in _REVOKING.items())
+
+
 def needed(cluster: Cluster, path: str) -> str:
-    """The stanza of `applying_policy` that covers `path`; "" for a path that it does not cover."""
+    """The stanza of `applying_policy` or `revoking_policy` that covers `path`; "" for a path that neither covers."""
+    if path in _REVOKING:
+        return _stanza(path, _REVOKING[path])
     for place in places(cluster):
         if path == place.listing:
             return _list(place)

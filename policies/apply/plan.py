@@ -1,11 +1,12 @@
 """What should be and what is → an ordered list of changes. Pure."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from policies.apply.compare import ABSENT, differences
 from policies.apply.state import Current, Desired, Item, Kind, Stored, owner, places
+from policies.apply.tokens import Revocation, login_path
 from policies.catalog import Cluster
 
 Action = Literal["create", "update", "delete"]
@@ -31,6 +32,9 @@ class Change:
         return differences(self.item.fields, self.stored.fields)
 
 
+Step = Change | Revocation
+
+
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """Something of somebody else stands where `file` wants to write; nothing of its service role is written."""
@@ -42,42 +46,84 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`changes` are in the order of writing. `kept`: ours, no longer in the tree, not to be deleted.
+    """`steps` are in the order of writing. `kept`: ours, no longer in the tree, not to be deleted.
 
     `foreign`: named like ours, but no policy with our mark owns them. `blocked`: not written because
-    something else of the same service role is in conflict.
+    something else of the same service role is in conflict. `unmatched`: targets that name no service role, here or there.
     """
 
     cluster: Cluster
-    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]
     conflicts: tuple[Conflict, ...]
     blocked: tuple[str, ...]
     kept: tuple[str, ...]
     foreign: tuple[str, ...]
     unchanged: int
 
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The steps without revocations."""
+        return tuple(step for step in self.steps if isinstance(step, Change))
 
-def decide(desired: Desired, current: Current, *, prune: bool = False) -> Plan:
-    """Compare the tree with the server. With `prune`, what is ours and no longer in the tree is deleted."""
+
+def decide(
+    desired: Desired, current: Current, *, prune: bool = False, tokens: Mapping[str, str] | None = None
+) -> Plan:
+    """Compare the tree with the server. With `prune`, what is ours and no longer in the tree is deleted.
+
+    `tokens`: accessor → login role of those that the cluster's login gave; with `prune`, what logins gave that are no longer in
+    the tree is revoked; None revokes nothing.
+    """
     conflicts = {path: found for path, item in desired.items.items() if (found := _conflict(item, current))}
     closed = {desired.items[path].owner for path in conflicts}
     free = {path: item for path, item in desired.items.items() if item.owner not in closed}
     writes = [change for path, item in free.items() if (change := _write(item, current.get(path)))]
     stale, foreign = _leftovers(desired, current, closed)
-    rank = {place.listing: number for number, place in enumerate(places(desired.cluster))}
-
-    def order(change: Change) -> tuple[int, str]:
-        return rank[_listing(change.path)], change.path
-
+    order = _order(desired.cluster)
+    steps: list[Step] = [*sorted(writes, key=order)]
+    if prune:
+        ended = None if tokens is None else _ended(desired, current, closed, tokens)
+        steps += _removal(sorted(stale, key=order, reverse=True), desired.cluster, ended)
     return Plan(
         cluster=desired.cluster,
-        changes=(*sorted(writes, key=order), *(sorted(stale, key=order, reverse=True) if prune else ())),
+        steps=tuple(steps),
         conflicts=tuple(conflicts[path] for path in sorted(conflicts)),
         blocked=tuple(sorted(desired.items.keys() - free.keys() - conflicts.keys())),
         kept=() if prune else tuple(sorted(change.path for change in stale)),
         foreign=tuple(sorted(foreign)),
         unchanged=len(free) - len(writes),
     )
+
+
+def _order(cluster: Cluster) -> Callable[[Change], tuple[int, str]]:
+    rank = {place.listing: number for number, place in enumerate(places(cluster))}
+    return lambda change: (rank[_listing(change.path)], change.path)
+
+
+def _removal(stale: list[Change], cluster: Cluster, ended: Mapping[str, str] | None) -> list[Step]:
+    """Logins, then the tokens that they gave, so that there can be no more of them, then what both needed."""
+    logins = [change for change in stale if change.kind == "auth role"]
+    roles = {_name(change.path) for change in logins} | set((ended or {}).values())
+    revocation = (
+        [Revocation(login_path(cluster.auth_mount), frozenset(roles), ended)]
+        if roles and ended is not None
+        else []
+    )
+    return [*logins, *revocation, *stale[len(logins) :]]
+
+
+def _ended(
+    desired: Desired, current: Current, closed: Container[str], tokens: Mapping[str, str]
+) -> dict[str, str]:
+    """Those of roles that are ours and no longer in the tree, also where an earlier run deleted the role and then stopped."""
+    logins = places(desired.cluster)[-1]
+
+    def is_over(role: str) -> bool:
+        owner_path = owner(desired.cluster, logins, role) or ""
+        path = f"{logins.listing}/{role}"
+        return path not in desired.items and owner_path not in closed and _is_ours(owner_path, current)
+
+    return {accessor: role for accessor, role in tokens.items() if is_over(role)}
 
 
 def _conflict(item: Item, current: Current) -> Conflict | None:
@@ -141,3 +187,7 @@ def _known(cluster: Cluster, current: Current) -> Iterator[tuple[Kind, str, str]
 
 def _listing(path: str) -> str:
     return path.rpartition("/")[0]
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]

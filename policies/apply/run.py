@@ -1,7 +1,8 @@
 """Reads what stands on the server, and carries out a plan. Thin: what to do was decided before."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
+from policies.apply import tokens, turn
 from policies.apply.compare import ABSENT, differences
 from policies.apply.errors import (
     ApplyError,
@@ -10,27 +11,34 @@ from policies.apply.errors import (
     InvalidError,
     StoppedError,
 )
-from policies.apply.plan import Change, Plan
-from policies.apply.state import Desired, Item, Store, Stored, owner, places
+from policies.apply.plan import Change, Plan, Step
+from policies.apply.scope import EVERYTHING, Scope
+from policies.apply.state import Item, Store, Stored, owner, places
+from policies.apply.tokens import Revocation, Track
+from policies.catalog import Cluster
 
-Track = Callable[[Sequence[str]], Iterable[str]]
 
-
-def read_current(store: Store, desired: Desired, track: Track = iter) -> dict[str, Stored]:
+def read_current(
+    store: Store, cluster: Cluster, scope: Scope = EVERYTHING, track: Track = iter
+) -> dict[str, Stored]:
     """What stands in the cluster's places under our prefix. `track` sees the paths go by, for progress.
 
-    Read are our policies, for their mark, and the roles of the tree. Of other roles only the name is known.
+    Of names that are not of our making only the name is known.
     """
     current: dict[str, Stored] = {}
     wanted: list[str] = []
-    for place in places(desired.cluster):
+    for place in places(cluster):
         for name in store.names(place.listing):
-            if not name.startswith(place.prefix):
-                continue
             path = f"{place.listing}/{name}"
+            belongs_to = owner(cluster, place, name)
+            if (
+                not name.startswith(place.prefix)
+                or path == turn.place(cluster)
+                or not scope.covers(belongs_to)
+            ):
+                continue
             current[path] = Stored({})
-            ours = owner(desired.cluster, place, name) is not None  # others may need quoting in a URL
-            if path in desired.items or (ours and place.kind == "policy"):
+            if belongs_to is not None:  # others may need quoting in a URL
                 wanted.append(path)
     for path in track(wanted):
         stored = store.read(path)
@@ -41,18 +49,21 @@ def read_current(store: Store, desired: Desired, track: Track = iter) -> dict[st
     return current
 
 
-def execute(plan: Plan, store: Store) -> Iterator[Change]:
-    """Carry out the changes one by one; yields each when it is done and checked. Raises StoppedError."""
-    for done, change in enumerate(plan.changes):
+def execute(plan: Plan, store: Store) -> Iterator[Step]:
+    """Carry out the steps one by one; yields each when it is done and checked. Raises StoppedError."""
+    for done, step in enumerate(plan.steps):
         try:
-            _carry_out(change, store)
+            if isinstance(step, Revocation):
+                yield tokens.revoke(store, step)
+            else:
+                _carry_out(step, store)
+                yield step
         except ApplyError as error:
             raise StoppedError(
-                f"stopped at {done + 1} of {len(plan.changes)} changes, {change.action} {change.path}: {error}\n"
+                f"stopped at {done + 1} of {len(plan.steps)} changes, {step.action} {step.path}: {error}\n"
                 f"done before it, and standing: {done}; once the cause is gone, run apply again: it goes on from there",
                 error,
             ) from error
-        yield change
 
 
 def _carry_out(change: Change, store: Store) -> None:

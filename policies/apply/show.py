@@ -1,4 +1,4 @@
-"""A plan as text for people and as JSON for programs. Pure.
+"""A plan, and what became of it, as text for people. Pure.
 
 What comes from the tree or the server may hold control characters that would hide a line on a terminal: they
 are shown escaped.
@@ -6,81 +6,64 @@ are shown escaped.
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
+from policies.acl.changes import Change as Meaning
 from policies.apply.compare import ABSENT
-from policies.apply.plan import Change, Plan
+from policies.apply.outcome import Notes, Outcome, counts
+from policies.apply.plan import Change, Plan, Step
+from policies.apply.tokens import Revocation
 
-_COLOURS = {"create": "green", "update": "yellow", "delete": "red"}
-_SIGNS = {"create": "+", "update": "~", "delete": "-"}
-_PAST = {"create": "created", "update": "updated", "delete": "deleted"}
+_COLOURS = {"create": "green", "update": "yellow", "delete": "red", "revoke": "red"}
+_SIGNS = {"create": "+", "update": "~", "delete": "-", "revoke": "-"}
+_PAST = {"create": "created", "update": "updated", "delete": "deleted", "revoke": "revoked"}
+_THINGS = {"revoke": "tokens "}
 
 
 def plain(text: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
-def plan_text(plan: Plan, lacks: tuple[str, ...]) -> str:
-    lines = [line for change in plan.changes for line in _change_lines(change)]
-    lines += _note_lines(plan, lacks)
-    return "\n".join([*lines, *([""] if lines else []), _plan_summary(plan)])
+def plan_text(plan: Plan, notes: Notes) -> str:
+    """What is to be done."""
+    lines = [line for step in plan.steps for line in _step_lines(step)]
+    lines += [*_effect_lines(notes), *_note_lines(plan, notes)]
+    return "\n".join([*lines, *([""] if lines else []), _summary(plan, "Plan", _to_do(plan), "no changes")])
 
 
-def applied_text(plan: Plan, lacks: tuple[str, ...]) -> str:
-    return "\n".join([*_note_lines(plan, lacks), _done_summary(plan)])
+def applied_text(plan: Plan, outcome: Outcome) -> str:
+    """What was done, but for its steps. `plan` is the outcome's."""
+    done = counts(outcome.done)
+    said = [
+        f"{done[action]} {_THINGS.get(action, '')}{past}" for action, past in _PAST.items() if done[action]
+    ]
+    title, nothing = ("Stopped", "nothing done") if outcome.error else ("Applied", "nothing to do")
+    took = f" ({outcome.seconds:.1f} s)"
+    return "\n".join([*_note_lines(plan, outcome.notes), _summary(plan, title, said, nothing) + took])
 
 
-def done_line(change: Change) -> str:
-    return click.style(
-        f"{_SIGNS[change.action]} {_PAST[change.action]} {change.kind} {plain(change.path)}",
-        fg=_COLOURS[change.action],
-    )
+def done_line(step: Step) -> str:
+    what = _tokens(step) if isinstance(step, Revocation) else f"{step.kind} {plain(step.path)}"
+    return click.style(f"{_SIGNS[step.action]} {_PAST[step.action]} {what}", fg=_COLOURS[step.action])
 
 
-def _plan_summary(plan: Plan) -> str:
-    counts = [f"{_count(plan, action)} to {action}" for action in _SIGNS if _count(plan, action)]
-    return _summary(plan, "Plan", counts, "no changes")
+def _tokens(step: Revocation) -> str:
+    by_role = Counter(step.tokens.values())
+    of = ", ".join(f"{count} of {plain(role)}" for role, count in sorted(by_role.items()))
+    return f"{len(step.tokens)} tokens given by {plain(step.path)}{f': {of}' if of else ''}"
 
 
-def _done_summary(plan: Plan) -> str:
-    counts = [f"{_count(plan, action)} {past}" for action, past in _PAST.items() if _count(plan, action)]
-    return _summary(plan, "Applied", counts, "nothing to do")
+def _to_do(plan: Plan) -> list[str]:
+    found = counts(plan.steps)
+    return [f"{found[action]} {_THINGS.get(action, '')}to {action}" for action in _SIGNS if found[action]]
 
 
-def plan_json(plan: Plan, lacks: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "cluster": plan.cluster.name,
-        "changes": [_change_json(change) for change in plan.changes],
-        "conflicts": [
-            {"path": found.path, "file": found.file, "reason": found.reason} for found in plan.conflicts
-        ],
-        "blocked": list(plan.blocked),
-        "kept": list(plan.kept),
-        "foreign": list(plan.foreign),
-        "lacks": list(lacks),
-        "unchanged": plan.unchanged,
-    }
-
-
-def _change_json(change: Change) -> dict[str, Any]:
-    return {
-        "action": change.action,
-        "kind": change.kind,
-        "path": change.path,
-        "file": change.item.file if change.item else None,
-        "fields": {field: {"wanted": wanted, "got": got} for field, (wanted, got) in change.fields.items()},
-    }
-
-
-def _count(plan: Plan, action: str) -> int:
-    return sum(change.action == action for change in plan.changes)
-
-
-def _summary(plan: Plan, title: str, counts: list[str], nothing: str) -> str:
-    counts = counts or [nothing]
+def _summary(plan: Plan, title: str, said: list[str], nothing: str) -> str:
+    said = said or [nothing]
     for number, text in (
         (plan.unchanged, "unchanged"),
         (len(plan.conflicts), "in conflict"),
@@ -88,8 +71,36 @@ def _summary(plan: Plan, title: str, counts: list[str], nothing: str) -> str:
         (len(plan.kept), "kept"),
     ):
         if number:
-            counts.append(f"{number} {text}")
-    return click.style(f"{title} for {plan.cluster.name}: {', '.join(counts)}", bold=True)
+            said.append(f"{number} {text}")
+    return click.style(f"{title} for {plan.cluster.name}: {', '.join(said)}", bold=True)
+
+
+def _step_lines(step: Step) -> Iterator[str]:
+    if isinstance(step, Revocation):
+        yield click.style(f"{_SIGNS[step.action]} {step.action} {_tokens(step)}", fg=_COLOURS[step.action])
+    else:
+        yield from _change_lines(step)
+
+
+def _effect_lines(notes: Notes) -> Iterator[str]:
+    if notes.effects:
+        yield click.style("What this means:", bold=True)
+    for effect in notes.effects:
+        yield f"  {plain(effect.who)}"
+        for change in effect.changes:
+            yield from _meaning(change)
+        if effect.untold:
+            yield click.style(f"    ! can't be told: {plain(effect.untold)}", fg="yellow")
+
+
+def _meaning(change: Meaning) -> Iterator[str]:
+    where = plain(change.witness)
+    if change.gained:
+        yield click.style(f"    + {where}: gains {', '.join(sorted(change.gained))}", fg="red")
+    if change.lost:
+        yield click.style(f"    - {where}: loses {', '.join(sorted(change.lost))}", fg="green")
+    if change.limits:
+        yield click.style(f"    ~ {where}: other limits on what is granted", fg="yellow")
 
 
 def _change_lines(change: Change) -> Iterator[str]:
@@ -126,7 +137,7 @@ def _lines(text: str) -> list[str]:
     )
 
 
-def _note_lines(plan: Plan, lacks: tuple[str, ...]) -> Iterator[str]:
+def _note_lines(plan: Plan, notes: Notes) -> Iterator[str]:
     for found in plan.conflicts:
         text = (
             f"! conflict {plain(found.path)}: {found.reason}; remove or rename it there, then run this again"
@@ -135,7 +146,8 @@ def _note_lines(plan: Plan, lacks: tuple[str, ...]) -> Iterator[str]:
     yield from (f"  blocked: {plain(path)} (its service role is in conflict)" for path in plan.blocked)
     yield from (f"  kept: {plain(path)} (--prune removes)" for path in plan.kept)
     yield from (f"  left alone: {plain(path)} (no policy with our mark owns it)" for path in plan.foreign)
-    yield from (click.style(f"! {text}", fg="yellow") for text in lacks)
+    yield from (f"  stays: {plain(text)}" for text in notes.stays)
+    yield from (click.style(f"! {text}", fg="yellow") for text in notes.lacks)
 
 
 def _value(value: Any) -> str:  # noqa: ANN401 - any JSON value

@@ -74,6 +74,8 @@ class Store(Protocol):
 
     def write(self, path: str, fields: Mapping[str, Any]) -> None: ...
 
+    def ask(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]: ...
+
     def delete(self, path: str) -> None: ...
 
 
@@ -95,6 +97,15 @@ def places(cluster: Cluster) -> tuple[Place, ...]:
 
 def policy_path(name: str) -> str:
     return f"{POLICIES}/{name}"
+
+
+def owners(desired: Desired, current: Current) -> frozenset[str]:
+    """The service roles of which something is in the tree, or a policy on the server: the paths of their policies."""
+    policies = places(desired.cluster)[0]
+    start = f"{policies.listing}/"
+    stored = (path.removeprefix(start) for path in current if path.startswith(start))
+    known = {found for name in stored if (found := owner(desired.cluster, policies, name))}
+    return frozenset(known | {item.owner for item in desired.items.values()})
 
 
 def owner(cluster: Cluster, place: Place, name: str) -> str | None:

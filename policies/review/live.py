@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from policies.apply.errors import RefusedError
 from policies.apply.state import POLICIES, Store
+from policies.apply.turn import is_turn
 from policies.review.inventory import AuthRole, Inventory, PolicyFile, auth_role
 
 # Below auth/MOUNT/, where each method keeps what gives its tokens policies.
@@ -19,15 +20,16 @@ Progress = Callable[[Sequence[str]], Iterable[str]]
 
 
 def read(server: Store, progress: Progress) -> Inventory:
-    """Without `root`, which has no text, and without what entities and groups add.
+    """Without `root`, which has no text, without apply's note of which run writes, and without what entities and groups add.
 
     Raises ApplyError.
     """
     policies = {}
     for name in progress([name for name in server.names(POLICIES) if name != "root"]):
         stored = server.read(f"{POLICIES}/{name}")
-        if stored:  # removed meanwhile
-            policies[name] = PolicyFile(name, f"{POLICIES}/{name}", str(stored.fields["policy"]).encode())
+        text = str(stored.fields["policy"]) if stored else ""  # removed meanwhile
+        if stored and not is_turn(text):
+            policies[name] = PolicyFile(name, f"{POLICIES}/{name}", text.encode())
     return Inventory(dict(sorted(policies.items())), tuple(_roles(server, progress)))
 
 

@@ -62,6 +62,9 @@ class Counting:
         self.writes.append(path)
         self.inner.write(path, fields)
 
+    def ask(self, path: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self.inner.ask(path, fields)
+
     def delete(self, path: str) -> None:
         self.writes.append(path)
         self.inner.delete(path)
@@ -79,7 +82,7 @@ def podkeys(command: str, made: trees.Tree, token: str, *more: str) -> click.tes
 
 def decide(made: trees.Tree, store: Store, *, prune: bool = False) -> plan.Plan:
     desired = tree.read(made.top, made.cluster.name)
-    return plan.decide(desired, run.read_current(store, desired), prune=prune)
+    return plan.decide(desired, run.read_current(store, desired.cluster), prune=prune)
 
 
 def limited_token(bao: Server, text: str) -> str:
@@ -214,6 +217,7 @@ def test_prune_removes_what_is_ours_and_nothing_else(bao: Server, made: trees.Tr
     assert (pruned.return_value, pruned.output.count("- deleted")) == (0, 5)
     left = [name for name in bao.call("LIST", "sys/policies/acl")["data"]["keys"] if "podkeys." in name]
     assert left == [
+        "podkeys.east.apply",
         "podkeys.east.by.hand2",
         "podkeys.east.payments.payments",
         "podkeys.east.payments.payments.api",

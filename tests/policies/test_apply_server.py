@@ -313,7 +313,7 @@ def test_a_server_that_dies_half_way_leaves_what_was_done(tmp_path: Path) -> Non
         made.role("payments", "payments")
         with connect(made.cluster, bao.root_token) as server:
             desired = tree.read(tmp_path, "east")
-            decided = plan.decide(desired, run.read_current(server, desired))
+            decided = plan.decide(desired, run.read_current(server, desired.cluster))
             steps = run.execute(decided, server)
             next(steps)
             next(steps)

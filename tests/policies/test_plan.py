@@ -12,6 +12,7 @@ from demo.service_accounts import Issuer
 from policies import names
 from policies.apply import show, tree
 from policies.apply.compare import ABSENT, differences
+from policies.apply.outcome import Notes
 from policies.apply.permissions import applying_policy, needed
 from policies.apply.plan import Plan, decide
 from policies.apply.protections import lacking, product
@@ -237,7 +238,7 @@ def test_a_plan_reads_as_a_diff(desired: Desired) -> None:
     current[POLICY] = Stored({"policy": trees.policy_text("kv/data/payments/old")}, 1)
     current[SERVING] = Stored({**desired.items[SERVING].fields, "max_ttl": 60})
     del current[LOGIN]
-    text = click.unstyle(show.plan_text(decide(desired, current), ()))
+    text = click.unstyle(show.plan_text(decide(desired, current), Notes()))
     assert '-path "kv/data/payments/old" {' in text
     assert '+path "kv/data/payments/stripe" {' in text
     assert '    ~ max_ttl: 60 -> "1h"\n' in text
@@ -249,7 +250,7 @@ def test_a_plan_reads_as_a_diff(desired: Desired) -> None:
 def test_control_characters_cannot_hide_a_line_of_the_diff(desired: Desired, hidden: str) -> None:
     current = applied(desired)
     current[POLICY] = Stored({"policy": trees.policy_text(f"kv/{hidden}")}, 1)
-    text = click.unstyle(show.plan_text(decide(desired, current), ()))
+    text = click.unstyle(show.plan_text(decide(desired, current), Notes()))
     assert hidden not in text
     assert hidden.encode("unicode_escape").decode() in text
 
@@ -257,7 +258,7 @@ def test_control_characters_cannot_hide_a_line_of_the_diff(desired: Desired, hid
 def test_a_difference_in_line_ends_shows(desired: Desired) -> None:
     current = applied(desired)
     current[POLICY] = Stored({"policy": str(desired.items[POLICY].fields["policy"]).rstrip("\n")}, 1)
-    assert "(no line feed at the end)" in show.plan_text(decide(desired, current), ())
+    assert "(no line feed at the end)" in show.plan_text(decide(desired, current), Notes())
 
 
 def test_a_name_without_our_prefix_has_no_owner(desired: Desired) -> None:

@@ -1,0 +1,107 @@
+"""What the changes of a plan mean: who gains what and who loses what. Pure.
+
+Who is a service account together with the login role through which it gets its token: its policies are those of the token.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from policies.acl.changes import Change, compared
+from policies.acl.errors import PolicyError
+from policies.acl.language import TooManyError
+from policies.acl.logins import accounts, login
+from policies.acl.parse import parse_policy
+from policies.acl.rules import Rules
+from policies.apply.plan import Plan
+from policies.apply.state import POLICIES, Current, Stored, places, policy_path
+
+State = Mapping[str, Stored]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """`untold`: why not all can be told, or empty."""
+
+    who: str
+    changes: tuple[Change, ...]
+    untold: str = ""
+
+
+def effects(plan: Plan, current: Current) -> tuple[Effect, ...]:
+    """By who. What was only reordered or reformatted has none."""
+    after = dict(current)
+    for change in plan.changes:
+        if change.item is None:
+            del after[change.path]
+        else:
+            after[change.path] = Stored(change.item.fields)
+    was, becomes = _holders(plan, current), _holders(plan, after)
+    for holders, others in (
+        (was, becomes),
+        (becomes, was),
+    ):  # given by a login on one side, they don't stand for themselves
+        for name in [name for name in holders if name.startswith(f"{POLICIES}/") and name not in others]:
+            del holders[name]
+    found = (
+        _effect(who, (was.get(who, ()), current), (becomes.get(who, ()), after))
+        for who in sorted(was.keys() | becomes.keys())
+    )
+    return tuple(effect for effect in found if effect)
+
+
+def _holders(plan: Plan, state: State) -> dict[str, tuple[str, ...]]:
+    """Who → names of policies. A policy that no login gives stands for itself, by its path."""
+    logins = f"{places(plan.cluster)[-1].listing}/"
+    found: dict[str, tuple[str, ...]] = {}
+    for path, stored in state.items():
+        if path.startswith(logins):
+            found |= dict(_login(path.removeprefix("auth/").replace("/role/", "/", 1), stored))
+    given = {name for names in found.values() for name in names}
+    for path in state:
+        name = path.removeprefix(f"{POLICIES}/")
+        if name != path and name not in given:
+            found[path] = (name,)
+    return found
+
+
+def _login(role: str, stored: Stored) -> Iterator[tuple[str, tuple[str, ...]]]:
+    read = login(stored.fields)
+    policies = (*read.policies, *(("default",) if read.default_policy else ()))
+    for who in tuple(accounts(read)) or ("clients that are no service accounts",):
+        yield f"{who}, by {role}", tuple(dict.fromkeys(policies))
+
+
+Side = tuple[tuple[str, ...], State]
+
+
+def _effect(who: str, old: Side, new: Side) -> Effect | None:
+    if _texts(old) == _texts(new):
+        return None
+    try:
+        changes = tuple(compared(who, _rules(old), _rules(new)))
+    except (PolicyError, TooManyError) as error:
+        return Effect(who, (), str(error))
+    untold = ", ".join(sorted(_unknown(old) ^ _unknown(new)))
+    untold = f"what else changes by {untold}, which is not ours to read" if untold else ""
+    return Effect(who, changes, untold) if changes or untold else None
+
+
+def _texts(side: Side) -> list[tuple[str, object]]:
+    names, state = side
+    return sorted((name, str(_text(name, state))) for name in names)
+
+
+def _text(name: str, state: State) -> str | None:
+    stored = state.get(policy_path(name))
+    return None if stored is None else str(stored.fields.get("policy", ""))
+
+
+def _rules(side: Side) -> Rules:
+    names, state = side
+    texts = {name: text for name in names if (text := _text(name, state)) is not None}
+    return Rules(parse_policy(text, name) for name, text in texts.items())
+
+
+def _unknown(side: Side) -> frozenset[str]:
+    names, state = side
+    return frozenset(name for name in names if _text(name, state) is None)

@@ -1,0 +1,61 @@
+"""What became of one cluster in one run. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from policies.apply.errors import ApplyError
+from policies.apply.meaning import Effect
+from policies.apply.plan import Plan, Step
+from policies.apply.tokens import Revocation
+
+EXIT_YES = 0
+EXIT_NO = 1
+EXIT_CHANGES = 2
+EXIT_UNREACHABLE = 69
+_WORSE = (EXIT_YES, EXIT_CHANGES, EXIT_UNREACHABLE, EXIT_NO)
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What is said besides. `lacks`: protections that the server is known not to have; `stays`: what outlives its removal."""
+
+    lacks: tuple[str, ...] = ()
+    stays: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`plan` is None where it didn't come to one; `done` is empty where nothing was to be written.
+
+    `unmatched`: targets that name no service role, in the tree or on the server.
+    """
+
+    cluster: str
+    plan: Plan | None
+    notes: Notes
+    done: tuple[Step, ...]
+    unmatched: frozenset[str]
+    error: ApplyError | None
+    seconds: float
+
+    def exit_code(self, *, applied: bool) -> int:
+        if self.error is not None:
+            return self.error.exit_code
+        if self.plan is not None and self.plan.conflicts:
+            return EXIT_NO
+        return EXIT_CHANGES if self.plan is not None and self.plan.steps and not applied else EXIT_YES
+
+
+def worst(codes: Iterable[int]) -> int:
+    """A refusal needs a person, a server that doesn't answer another run."""
+    return max(codes, key=_WORSE.index, default=EXIT_YES)
+
+
+def counts(steps: Iterable[Step]) -> Counter[str]:
+    """By action; of revocations, the tokens."""
+    found: Counter[str] = Counter()
+    for step in steps:
+        found[step.action] += len(step.tokens) if isinstance(step, Revocation) else 1
+    return found

@@ -1,0 +1,61 @@
+"""Which service roles a plan is about: all of a cluster, or those that `--target` names. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from policies import names
+from policies.apply.errors import TargetError
+from policies.apply.state import Desired
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`role` is empty for all of a namespace."""
+
+    namespace: str
+    role: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.role}" if self.role else self.namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """No targets: everything."""
+
+    targets: tuple[Target, ...] = ()
+
+    def covers(self, owner: str | None) -> bool:
+        """Whether the service role with this policy path is meant; None, what belongs to no role, only by everything."""
+        return not self.targets or (owner is not None and any(_names(one, owner) for one in self.targets))
+
+    def limited(self, desired: Desired) -> Desired:
+        """What of the tree is meant."""
+        return replace(
+            desired, items={path: item for path, item in desired.items.items() if self.covers(item.owner)}
+        )
+
+    def unmatched(self, owners: Iterable[str]) -> frozenset[str]:
+        """Targets that name none of these policy paths."""
+        known = frozenset(owners)
+        return frozenset(str(one) for one in self.targets if not any(_names(one, path) for path in known))
+
+
+EVERYTHING = Scope()
+
+
+def parse(texts: Iterable[str]) -> Scope:
+    """Of `NAMESPACE` and `NAMESPACE/ROLE`. Raises TargetError."""
+    return Scope(tuple(dict.fromkeys(map(_target, texts))))
+
+
+def _target(text: str) -> Target:
+    namespace, slash, role = text.partition("/")
+    if not names.is_label(namespace) or (slash and not names.is_label(role)):
+        raise TargetError(f"--target {text}: expected NAMESPACE or NAMESPACE/ROLE, such as payments/payments")
+    return Target(namespace, role)
+
+
+def _names(target: Target, owner: str) -> bool:
+    namespace, role = owner.split(".")[-2:]
+    return target.namespace == namespace and target.role in ("", role)

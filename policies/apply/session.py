@@ -1,0 +1,113 @@
+"""One cluster, from its tree to what became of it. An ApplyError becomes part of the outcome: other clusters go on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from policies.apply import plan as planning
+from policies.apply import run, tokens, tree, turn
+from policies.apply.credentials import of_cluster, read_token
+from policies.apply.errors import ApplyError
+from policies.apply.meaning import effects
+from policies.apply.outcome import Notes, Outcome
+from policies.apply.plan import Plan, Step
+from policies.apply.protections import lacking
+from policies.apply.scope import Scope
+from policies.apply.server import Server, connect
+from policies.apply.state import Current, Desired, owners
+from policies.apply.staying import staying
+from policies.apply.tokens import Track
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says. `reviewed`: path below `generated` → digest, None where nothing must be reviewed."""
+
+    generated: Path
+    reviewed: Mapping[str, str] | None
+    token_file: Path | None
+    address: str
+    prune: bool
+    revoke: bool
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What isn't pure. `said` is told of each step that is done."""
+
+    environment: Mapping[str, str]
+    clock: Callable[[], float]
+    run: Callable[[], str]
+    track: Callable[[str], Track]
+    said: Callable[[Step], None]
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is known so far, and stays known where the work stops."""
+
+    plan: Plan | None = None
+    notes: Notes = field(default_factory=Notes)
+    done: list[Step] = field(default_factory=list)
+    unmatched: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A session with the cluster's server."""
+
+    desired: Desired
+    store: Server
+    asked: Asked
+    outside: Outside
+    found: _Found
+
+    def decide(self) -> tuple[Plan, Current]:
+        cluster, asked, track = self.desired.cluster, self.asked, self.outside.track
+        current = run.read_current(self.store, cluster, asked.scope, track("Reading"))
+        login = tokens.login_path(cluster.auth_mount)
+        given = tokens.read(self.store, login, track("Reading tokens")) if asked.revoke else None
+        decided = planning.decide(self.desired, current, prune=asked.prune, tokens=given)
+        self.found.plan = decided
+        self.found.notes = Notes(lacking(self.store.product, self.desired), staying(decided))
+        self.found.unmatched = asked.scope.unmatched(owners(self.desired, current))
+        return decided, current
+
+    def look(self) -> None:
+        decided, current = self.decide()
+        self.found.notes = replace(self.found.notes, effects=effects(decided, current))
+
+    def make_so(self) -> None:
+        before = turn.read(self.store, self.desired.cluster)
+        decided, _ = self.decide()
+        if not decided.steps:
+            return
+        mine = before.begin(self.store, self.outside.run())
+        if before.running:  # what it wrote while this one was reading
+            decided, _ = self.decide()
+        for step in run.execute(decided, turn.Guarded(self.store, mine)):
+            self.found.done.append(step)
+            self.outside.said(step)
+        mine.end(self.store)
+
+
+def plan(cluster: str, asked: Asked, outside: Outside) -> Outcome:
+    return _outcome(cluster, asked, outside, _Work.look)
+
+
+def apply(cluster: str, asked: Asked, outside: Outside) -> Outcome:
+    return _outcome(cluster, asked, outside, _Work.make_so)
+
+
+def _outcome(name: str, asked: Asked, outside: Outside, work: Callable[[_Work], None]) -> Outcome:
+    start, found, failed = outside.clock(), _Found(), None
+    try:
+        desired = asked.scope.limited(tree.read(asked.generated, name, asked.reviewed))
+        token = read_token(of_cluster(asked.token_file, name), outside.environment)
+        with connect(desired.cluster, token, asked.address) as server:
+            work(_Work(desired, server, asked, outside, found))
+    except ApplyError as error:
+        failed = error
+    seconds = outside.clock() - start
+    return Outcome(name, found.plan, found.notes, tuple(found.done), found.unmatched, failed, seconds)
