@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from policies.acl.language import TooManyError
-from policies.apply.cli import progress, read_token
+from policies.apply.cli import progress
+from policies.apply.credentials import read_token
 from policies.apply.errors import ApplyError
 from policies.apply.server import anywhere, connect
 from policies.apply.show import plain
