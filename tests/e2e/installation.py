@@ -148,9 +148,9 @@ def installed(folder: Path) -> Iterator[Installation]:
     with _forwarded("vault", "service/vault", 8200) as port:
         found = Installation(f"https://127.0.0.1:{port}", token, folder)
         if not known.exists():
-            _prepare(found)
             _create_namespaces()
             _write_cluster_file(found)
+            _prepare(found)
             found.publish()
             upgrade()
             known.write_text(json.dumps({"token": token, "secrets": SECRETS}))
@@ -197,20 +197,16 @@ def _listens(port: int) -> bool:
 
 
 def _prepare(found: Installation) -> None:
-    """As docs/cluster-file.md says: mounts, roots, login by the cluster's own keys; and the secrets."""
+    """From an empty server, as docs/cluster-file.md says; and the secrets."""
     wait_for("OpenBao", lambda: found.call("GET", "sys/health"))
-    found.call("POST", "sys/mounts/kv", {"type": "kv", "options": {"version": "2"}})
-    for mount in ("pki-e2e", "spiffe-e2e"):
-        found.call("POST", f"sys/mounts/{mount}", {"type": "pki", "config": {"max_lease_ttl": "87600h"}})
-        root = {"common_name": f"{mount} root", "key_type": "ec", "key_bits": 256, "ttl": "87600h"}
-        found.call("POST", f"{mount}/root/generate/internal", root)
-    accept_tokens(found, "jwt-e2e")
+    found.podkeys("policies", "generate")
+    found.podkeys("cluster", "bootstrap", "--cluster", CLUSTER, "--address", found.address, "--apply")
     for path, values in SECRETS.items():
         found.call("POST", f"kv/data/{path}", {"data": values})
 
 
 def accept_tokens(found: Installation, mount: str, *cluster: str) -> None:
-    """Enable a login at `mount` for service accounts of one cluster: ours, or that of the kubectl options `cluster`."""
+    """Enable a login at `mount` for service accounts of the cluster of these kubectl options."""
     issuer = json.loads(kubectl(*cluster, "get", "--raw", "/.well-known/openid-configuration").stdout)[
         "issuer"
     ]
