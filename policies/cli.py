@@ -31,6 +31,10 @@ LAZY = {
         "What a server has that the files don't say, and the other way round",
     ),
     "replay": ("policies.review.replay_cli", "Decide a server's audit log under other policies"),
+    "audit": (
+        "policies.review.report.cli",
+        "Write a report: who can read what, findings, changes, unused access",
+    ),
     "diff": ("policies.review.cli", "What a change of policies gives and takes"),
     "lint": ("policies.review.lint.cli", "What a security reviewer must be told"),
 }

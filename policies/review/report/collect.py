@@ -1,0 +1,99 @@
+"""The facts of a report: of a folder, its repository and an audit log."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import orjson
+
+from policies.review import subjects
+from policies.review.diff import Side
+from policies.review.errors import ReviewError
+from policies.review.inventory import read
+from policies.review.lint import run
+from policies.review.lint.settings import Settings
+from policies.review.lint.tree import Reading, tree
+from policies.review.replay import Replay
+from policies.review.replay_cli import read_log, unused
+from policies.review.report import revision
+from policies.review.report.access import accesses
+from policies.review.report.facts import Facts, Made, Since, Usage, since
+from policies.review.report.services import Cluster, services
+
+_OF_ALL_AGENTS = "the agent:"  # how the entry of a stanza begins that generation gives to everybody
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """`ref`: a commit to compare with. `audit_log`: `-` for standard input. None for what isn't asked for."""
+
+    folder: Path
+    settings: Settings
+    ref: str | None
+    audit_log: Path | None
+
+
+def collected(sources: Sources, reading: Reading) -> Facts:
+    """Raises ReviewError, TooManyError, OSError."""
+    folder = sources.folder
+    inventory = read(folder)
+    side = Side(inventory, subjects.Policies(inventory, subjects.Reading(reading.dialect, reading.now)))
+    clusters = tuple(_clusters(folder))
+    made = Made(
+        reading.now,
+        folder.as_posix(),
+        reading.dialect.name,
+        version("podkeys"),
+        *revision.current(folder),
+    )
+    return Facts(
+        made,
+        inventory,
+        clusters,
+        tuple(accesses(services(inventory, clusters), side.policies, reading.now)),
+        run.lint(tree(inventory, reading), sources.settings, reading.now.date()),
+        _since(folder, sources.ref, side, reading) if sources.ref is not None else None,
+        _usage(sources.audit_log, side, reading) if sources.audit_log else None,
+    )
+
+
+def _clusters(folder: Path) -> Iterator[Cluster]:
+    """Those whose `cluster.json`, as generation writes it, is here or one folder below. Raises ReviewError."""
+    for path in sorted([*folder.glob("cluster.json"), *folder.glob("*/cluster.json")]):
+        try:
+            said = orjson.loads(path.read_bytes())
+            where = path.parent.relative_to(folder).as_posix().removeprefix(".")
+            yield Cluster(
+                str(said["cluster"]), where, str(said["vault"]["address"]), str(said["auth"]["mount"])
+            )
+        except (ValueError, KeyError, TypeError):
+            raise ReviewError(
+                f"{path}: got no cluster, server and auth mount, expected them as `podkeys policies generate` writes them"
+            ) from None
+
+
+def _since(folder: Path, ref: str, new: Side, reading: Reading) -> Since:
+    commit = revision.commit_of(folder, ref)
+    with tempfile.TemporaryDirectory(prefix="podkeys-audit-") as name:
+        revision.extract(folder, commit, Path(name))
+        inventory = read(Path(name))
+        old = Side(inventory, subjects.Policies(inventory, subjects.Reading(reading.dialect, reading.now)))
+        return since(ref, commit, old=old, new=new)
+
+
+def _usage(audit_log: Path, side: Side, reading: Reading) -> Usage:
+    replay = Replay(side.inventory, side.policies, dialect=reading.dialect, now=reading.now)
+    wrong = read_log(audit_log, replay)
+    granted = [unused(side.inventory, stanza) for stanza in replay.unused()]
+    found = replay.found
+    return Usage(
+        found.requests,
+        found.first,
+        found.last,
+        tuple(one for one in granted if not one["entry"].startswith(_OF_ALL_AGENTS)),
+        tuple(replay.silent()),
+        dict(found.skipped.most_common()),
+        wrong,
+    )

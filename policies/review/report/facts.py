@@ -1,0 +1,91 @@
+"""All that a report says, before it is written in any form."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from policies.acl.changes import Change
+from policies.review.diff import Side, changes
+from policies.review.inventory import AuthRole, Inventory
+from policies.review.lint.run import Report as Lint
+from policies.review.report.access import Access
+from policies.review.report.services import Cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """`commit`: of the folder, empty where it is in no repository; `edited`: it has what was not committed."""
+
+    now: datetime
+    folder: str
+    dialect: str
+    version: str
+    commit: str = ""
+    edited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoginChange:
+    """Service accounts that may log in to an auth role, before and after; none where it wasn't or isn't there."""
+
+    role: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """`ref` as it was asked for, and the commit that it was."""
+
+    ref: str
+    commit: str
+    access: tuple[Change, ...]
+    logins: tuple[LoginChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """By an audit log. `unused`: stanzas with `file`, `line`, `path`, `roleFile`, `entry`, but those that all agents have.
+
+    `silent`: policies none of whose tokens did anything. `skipped`: requests not looked at, by reason; `wrong` lines.
+    """
+
+    requests: int
+    first: str
+    last: str
+    unused: tuple[Mapping[str, Any], ...]
+    silent: tuple[str, ...]
+    skipped: Mapping[str, int]
+    wrong: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`since` and `usage` are None where they weren't asked for."""
+
+    made: Made
+    inventory: Inventory
+    clusters: tuple[Cluster, ...]
+    accesses: tuple[Access, ...]
+    lint: Lint
+    since: Since | None = None
+    usage: Usage | None = None
+
+
+def since(ref: str, commit: str, *, old: Side, new: Side) -> Since:
+    """Raises ReviewError for a policy that can't be parsed, TooManyError for too many patterns."""
+    logins = tuple(_logins(old.inventory, new.inventory))
+    return Since(ref, commit, tuple(changes(old, new)), logins)
+
+
+def _logins(old: Inventory, new: Inventory) -> Iterator[LoginChange]:
+    before, after = _accounts(old.roles), _accounts(new.roles)
+    for name in sorted(before.keys() | after.keys()):
+        was, becomes = before.get(name, ()), after.get(name, ())
+        if was != becomes:
+            yield LoginChange(name, was, becomes)
+
+
+def _accounts(roles: tuple[AuthRole, ...]) -> dict[str, tuple[str, ...]]:
+    return {f"{role.mount}/{role.name}": tuple(sorted(map(str, role.accounts))) for role in roles}

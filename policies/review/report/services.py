@@ -1,0 +1,103 @@
+"""Who is in the report: each auth role, and each policy that none names, with its cluster and namespace. Pure."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from policies.names import MARK
+from policies.review.inventory import AuthRole, Inventory, PolicyFile
+from policies.review.subjects import Subject, subjects
+
+ANY = "any namespace"
+SEVERAL = "several namespaces"
+OTHERS = "logins that are not for service accounts"
+UNNAMED = "policies that no auth role has"
+_HEADER = re.compile(r"^# (source|owner): +(.+)$", re.MULTILINE)
+_HEADER_LENGTH = 1000
+_LISTED = 3  # namespaces of one role that are named; of more it is said that they are several
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """`folder`, relative to the one that was read, holds what belongs to it; empty for all. `server`: its URL."""
+
+    name: str
+    folder: str
+    server: str
+    mount: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`name`: of its service accounts, of a role for any, or of the policy. `namespace`: one, a few, or in words why not.
+
+    `owner` and `source`, the role file, are those of a generated policy, else empty. `cluster` and `server` are empty where
+    nothing tells.
+    """
+
+    subject: Subject
+    name: str
+    namespace: str
+    cluster: str
+    server: str
+    owner: str
+    source: str
+    role: AuthRole | None
+
+
+def services(inventory: Inventory, clusters: Iterable[Cluster]) -> list[Service]:
+    """By cluster, namespace and name."""
+    known = tuple(clusters)
+    roles = {f"{role.mount}/{role.name}": role for role in inventory.roles}
+    found = [_service(subject, roles.get(subject.name), inventory, known) for subject in subjects(inventory)]
+    return sorted(found, key=lambda one: (one.cluster, one.namespace, one.name, one.subject.name))
+
+
+def _service(
+    subject: Subject, role: AuthRole | None, inventory: Inventory, clusters: tuple[Cluster, ...]
+) -> Service:
+    files = [inventory.policies[name] for name in subject.policies]
+    where = _cluster(role.file if role else files[0].file, clusters)
+    said = next(filter(None, map(origin, files)), {})
+    return Service(
+        subject,
+        _name(subject, role),
+        _namespace(role),
+        where.name if where else "",
+        where.server if where else "",
+        said.get("owner", ""),
+        said.get("source", ""),
+        role,
+    )
+
+
+def _cluster(file: str, clusters: tuple[Cluster, ...]) -> Cluster | None:
+    return next((one for one in clusters if not one.folder or file.startswith(f"{one.folder}/")), None)
+
+
+def _name(subject: Subject, role: AuthRole | None) -> str:
+    if role is None:
+        return subject.name
+    names = list(dict.fromkeys(account.name for account in role.accounts))
+    return role.name if not names or any("*" in name for name in names) else ", ".join(names)
+
+
+def _namespace(role: AuthRole | None) -> str:
+    if role is None:
+        return UNNAMED
+    spaces = {f"namespaces with {one.selector}" if one.selector else one.namespace for one in role.accounts}
+    if "*" in spaces:
+        return ANY
+    return SEVERAL if len(spaces) > _LISTED else ", ".join(sorted(spaces)) or OTHERS
+
+
+def origin(file: PolicyFile) -> dict[str, str]:
+    """`source` and `owner` of a generated policy; of another, nothing: anybody may write such a line."""
+    text = file.text[:_HEADER_LENGTH].decode("utf-8", "replace")
+    return dict(_lines(text)) if text.startswith(MARK) else {}
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    """Of the comments at its beginning alone."""
+    for found in _HEADER.finditer(text.partition("\n\n")[0]):
+        yield found[1], found[2]
