@@ -51,5 +51,5 @@ def commands(folder: Path, count: int) -> dict[str, list[str]]:
     return {
         "who-can": [*questions, "who-can", "read", "kv/data/team-0/service-0", *tree],
         "diff": [*questions, "diff", str(old), str(new)],
-        "lint": [*questions, "lint", *tree],
+        "lint": [*questions, "lint", *tree, "--boundaries", str(folder / "boundaries")],
     }
