@@ -35,13 +35,10 @@ def effects(plan: Plan, current: Current) -> tuple[Effect, ...]:
             del after[change.path]
         else:
             after[change.path] = Stored(change.item.fields)
-    was, becomes = _holders(plan, current), _holders(plan, after)
-    for holders, others in (
-        (was, becomes),
-        (becomes, was),
-    ):  # given by a login on one side, they don't stand for themselves
-        for name in [name for name in holders if name.startswith(f"{POLICIES}/") and name not in others]:
-            del holders[name]
+    was, becomes = _logins(plan, current), _logins(plan, after)
+    given = {name for holders in (was, becomes) for names in holders.values() for name in names}
+    was |= _loose(current, given)
+    becomes |= _loose(after, given)
     found = (
         _effect(who, (was.get(who, ()), current), (becomes.get(who, ()), after))
         for who in sorted(was.keys() | becomes.keys())
@@ -49,19 +46,23 @@ def effects(plan: Plan, current: Current) -> tuple[Effect, ...]:
     return tuple(effect for effect in found if effect)
 
 
-def _holders(plan: Plan, state: State) -> dict[str, tuple[str, ...]]:
-    """Who → names of policies. A policy that no login gives stands for itself, by its path."""
-    logins = f"{places(plan.cluster)[-1].listing}/"
-    found: dict[str, tuple[str, ...]] = {}
+Holders = dict[str, tuple[str, ...]]
+
+
+def _logins(plan: Plan, state: State) -> Holders:
+    """Who → names of policies."""
+    start = f"{places(plan.cluster)[-1].listing}/"
+    found: Holders = {}
     for path, stored in state.items():
-        if path.startswith(logins):
+        if path.startswith(start):
             found |= dict(_login(path.removeprefix("auth/").replace("/role/", "/", 1), stored))
-    given = {name for names in found.values() for name in names}
-    for path in state:
-        name = path.removeprefix(f"{POLICIES}/")
-        if name != path and name not in given:
-            found[path] = (name,)
     return found
+
+
+def _loose(state: State, given: set[str]) -> Holders:
+    """Policies that no login gives, before or after, stand for themselves, by their paths."""
+    names = {path: path.removeprefix(f"{POLICIES}/") for path in state}
+    return {path: (name,) for path, name in names.items() if name != path and name not in given}
 
 
 def _login(role: str, stored: Stored) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -82,7 +83,7 @@ def _effect(who: str, old: Side, new: Side) -> Effect | None:
     except (PolicyError, TooManyError) as error:
         return Effect(who, (), str(error))
     untold = ", ".join(sorted(_unknown(old) ^ _unknown(new)))
-    untold = f"what else changes by {untold}, which is not ours to read" if untold else ""
+    untold = f"what {untold} gives besides, which is no policy of ours" if untold else ""
     return Effect(who, changes, untold) if changes or untold else None
 
 

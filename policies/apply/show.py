@@ -21,7 +21,6 @@ from policies.apply.tokens import Revocation
 _COLOURS = {"create": "green", "update": "yellow", "delete": "red", "revoke": "red"}
 _SIGNS = {"create": "+", "update": "~", "delete": "-", "revoke": "-"}
 _PAST = {"create": "created", "update": "updated", "delete": "deleted", "revoke": "revoked"}
-_THINGS = {"revoke": "tokens "}
 
 
 def plain(text: str) -> str:
@@ -38,9 +37,7 @@ def plan_text(plan: Plan, notes: Notes) -> str:
 def applied_text(plan: Plan, outcome: Outcome) -> str:
     """What was done, but for its steps. `plan` is the outcome's."""
     done = counts(outcome.done)
-    said = [
-        f"{done[action]} {_THINGS.get(action, '')}{past}" for action, past in _PAST.items() if done[action]
-    ]
+    said = [f"{_many(action, done[action])} {past}" for action, past in _PAST.items() if done[action]]
     title, nothing = ("Stopped", "nothing done") if outcome.error else ("Applied", "nothing to do")
     took = f" ({outcome.seconds:.1f} s)"
     return "\n".join([*_note_lines(plan, outcome.notes), _summary(plan, title, said, nothing) + took])
@@ -54,12 +51,19 @@ def done_line(step: Step) -> str:
 def _tokens(step: Revocation) -> str:
     by_role = Counter(step.tokens.values())
     of = ", ".join(f"{count} of {plain(role)}" for role, count in sorted(by_role.items()))
-    return f"{len(step.tokens)} tokens given by {plain(step.path)}{f': {of}' if of else ''}"
+    return f"{_many(step.action, len(step.tokens))} given by {plain(step.path)}{f': {of}' if of else ''}"
+
+
+def _many(action: str, number: int) -> str:
+    """What is revoked are tokens; of the rest, the number says enough."""
+    if action != "revoke":
+        return str(number)
+    return "1 token" if number == 1 else f"{number} tokens"
 
 
 def _to_do(plan: Plan) -> list[str]:
     found = counts(plan.steps)
-    return [f"{found[action]} {_THINGS.get(action, '')}to {action}" for action in _SIGNS if found[action]]
+    return [f"{_many(action, found[action])} to {action}" for action in _SIGNS if found[action]]
 
 
 def _summary(plan: Plan, title: str, said: list[str], nothing: str) -> str:
