@@ -42,6 +42,7 @@ class Reason(Enum):
     GRANTED = "granted"
     HELD = "held by a control group until it is authorised"
     NO_MATCH = "no stanza matches the path"
+    TEMPLATE = "a template's value may not stand in a path, and the server refuses all that the token asks"
     DENIED = "denied"
     CAPABILITY = "the deciding stanza lacks the capability"
     SUDO = "the path is root-protected and the deciding stanza lacks sudo"
@@ -104,6 +105,10 @@ def decided(rules: Rules, request: Request) -> Decision:
     """The decision of rules that stand."""
     operation = request.operation
     capability = _capability(request)
+    if rules.forbidden:
+        return Decision(
+            allowed=False, reason=Reason.TEMPLATE, capability=capability, about=rules.forbidden.path
+        )
     found = rules.candidates(request.path, listing=operation in (Operation.LIST, Operation.SCAN))
     if not found:
         return Decision(allowed=False, reason=Reason.NO_MATCH, capability=capability)

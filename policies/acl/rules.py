@@ -10,7 +10,7 @@ from datetime import datetime
 from policies.acl.dialects import NEWEST, Dialect
 from policies.acl.paths import Kind, Pattern, pattern
 from policies.acl.stanza import FREE, Constraints, Parameters, Policy, Stanza
-from policies.acl.templates import Identity, filled
+from policies.acl.templates import ForbiddenValueError, Identity, filled
 
 DENY = frozenset({"deny"})
 
@@ -36,8 +36,12 @@ class Rules:
         identity: Identity | None = None,
         now: datetime | None = None,
     ) -> None:
-        """Without `identity`, templates can't be filled, and their stanzas are dropped; without `now`, nothing expires."""
+        """Without `identity`, templates can't be filled, and their stanzas are dropped; without `now`, nothing expires.
+
+        `forbidden`: a stanza whose template has a value that may not stand in a path; then the token can do nothing.
+        """
         self._dialect = dialect
+        self.forbidden: Stanza | None = None
         self._tables: dict[Kind, dict[bytes, Rule]] = {kind: {} for kind in Kind}
         for policy in policies:
             for stanza in policy.stanzas:
@@ -51,7 +55,7 @@ class Rules:
     def _add(self, stanza: Stanza, identity: Identity | None, now: datetime | None) -> None:
         if stanza.expiration and now and now > stanza.expiration:
             return
-        path = filled(stanza.path, identity, self._dialect.blocked, now) if stanza.templated else stanza.path
+        path = self._filled(stanza, identity, now) if stanza.templated else stanza.path
         found = None if path is None else pattern(path)
         if found is None:
             return
@@ -60,8 +64,17 @@ class Rules:
         known = table.get(found.text)
         table[found.text] = merged(known, fresh) if known else fresh
 
+    def _filled(self, stanza: Stanza, identity: Identity | None, now: datetime | None) -> str | None:
+        try:
+            return filled(stanza.path, identity, self._dialect.blocked, now)
+        except ForbiddenValueError:
+            self.forbidden = self.forbidden or stanza
+            return None
+
     def candidates(self, path: str, *, listing: bool) -> list[Rule]:
         """All rules that match, the deciding one first, then in the order in which they would decide without it."""
+        if self.forbidden:
+            return []
         raw = path.lstrip("/").encode("utf-8", "surrogateescape")
         bare = raw.removesuffix(b"/") if listing else raw
         found = [*self._exact(raw), *(self._exact(bare) if bare != raw else ())]

@@ -36,15 +36,24 @@ class Identity:
     groups: Sequence[Group] = ()
 
 
+class ForbiddenValueError(Exception):
+    """The server then refuses whatever the token asks."""
+
+
 def filled(path: str, identity: Identity | None, blocked: Sequence[str], now: datetime | None) -> str | None:
-    """The path; None where something has no value, or one that may not stand in a path, so that its stanza is dropped."""
+    """The path; None where something has no value, so that its stanza is dropped.
+
+    Raises ForbiddenValueError for a value that may not stand in a path.
+    """
     first, *rest = path.split("{{")
     pieces = [first]
     for piece in rest:
         selector, _, tail = piece.partition("}}")
         value = _value(selector.strip(), identity, now)
-        if value is None or any(text in value for text in blocked):
+        if value is None:
             return None
+        if any(text in value for text in blocked):
+            raise ForbiddenValueError(path)
         pieces += [value, tail]
     return "".join(pieces)
 

@@ -125,12 +125,39 @@ path "kv/{{identity.groups.names.ops.id}}" { capabilities = ["update"] }
     assert len(list(Rules([policy]))) == 0
 
 
-def test_a_value_with_a_wildcard_or_slash_drops_its_stanza_in_newer_servers() -> None:
-    policy = parse_policy('path "kv/{{identity.entity.name}}" { capabilities = ["read"] }', "p")
+def test_a_value_with_a_wildcard_or_slash_ends_all_that_its_token_can_do_in_newer_servers() -> None:
+    text = (
+        'path "kv/{{identity.entity.name}}" { capabilities = ["read"] }\npath "a" { capabilities = ["read"] }'
+    )
+    policy = parse_policy(text, "p")
     for name in ("*", "a/b", "+"):
-        assert capabilities([policy], f"kv/{name}", OPENBAO_2_6, identity=Identity("e", name)) == ["deny"]
+        for path in (f"kv/{name}", "a"):
+            assert capabilities([policy], path, OPENBAO_2_6, identity=Identity("e", name)) == ["deny"]
+    decision = decide([policy], Request(Operation.READ, "a"), identity=Identity("e", "a/b"))
+    assert (decision.reason, decision.about) == (Reason.TEMPLATE, "kv/{{identity.entity.name}}")
     assert capabilities([policy], "kv/other", OPENBAO_2_5, identity=Identity("e", "*")) == ["read"]
     assert capabilities([policy], "kv/other", VAULT_2_0_4, identity=Identity("e", "*")) == ["read"]
+
+
+@pytest.mark.parametrize(("team", "code"), [("mail", 200), ("mail/smtp", 400), ("*", 400), ("", 200)])
+def test_the_server_too_refuses_all_where_a_value_may_not_stand_in_a_path(
+    bao: Server, team: str, code: int
+) -> None:
+    text = 'path "kv/{{identity.entity.metadata.team}}" {}\npath "auth/token/lookup-self" { capabilities = ["read"] }'
+    bao.call("PUT", "sys/policies/acl/by-hand", {"policy": text})
+    entity = bao.call("POST", "identity/entity", {"metadata": {"team": team}})["data"]["id"]
+    accessor = bao.call("GET", "sys/auth")["data"]["token/"]["accessor"]
+    alias = {"name": "by-hand", "canonical_id": entity, "mount_accessor": accessor}
+    bao.call("POST", "identity/entity-alias", alias)
+    bao.call("POST", "auth/token/roles/by-hand", {"allowed_entity_aliases": ["by-hand"]})
+    body = {"policies": ["by-hand"], "no_default_policy": True, "entity_alias": "by-hand"}
+    token = bao.call("POST", "auth/token/create/by-hand", body)["auth"]["client_token"]
+    assert status(bao, "auth/token/lookup-self", token) == code
+    request = Request(Operation.READ, "auth/token/lookup-self")
+    known = Identity(entity, metadata={"team": team})
+    assert decide([parse_policy(text, "p")], request, identity=known).allowed == (code == 200)
+    for path in (f"identity/entity/id/{entity}", "auth/token/roles/by-hand", "sys/policies/acl/by-hand"):
+        bao.call("DELETE", path)
 
 
 def test_a_plain_grant_beside_a_constrained_one_is_constrained() -> None:
