@@ -25,6 +25,7 @@
       if (nothing) nothing.hidden = !isEmpty;
       else block.hidden = isEmpty;
     }
+    said.className = words.length ? "filtered" : "";
     said.textContent = words.length ? `${count} of ${rows.length} rows have: ${words.join(" ")}` : `${rows.length} rows`;
   };
 
