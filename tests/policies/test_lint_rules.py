@@ -50,6 +50,7 @@ def ids(folder: Path, files: dict[str, str]) -> set[str]:
     [
         (allowing("sys/*", "update"), {"PK104", "PK105", "PK106"}),
         (allowing("sys/*", "update") + allowing("sys/policies/*", "deny") + allowing("sys/policy/*", "deny"), {"PK105", "PK106"}),
+        (allowing("sys/*", "update") + allowing("sys/policies/*", "read") + allowing("sys/policy/*", "read"), {"PK105", "PK106"}),
         (allowing("sys/policies/acl/+", "update") + allowing("sys/policies/acl/+", "deny"), set()),
         (allowing("sys/policies/acl/shop", "read"), set()),
         (allowing("sys/policies/password/+", "update"), {"PK104"}),
