@@ -28,13 +28,14 @@ _SECONDS = 60
 
 
 class Page:
-    """`requests`: URLs that were asked for. `complaints`: of the console and of what was blocked or thrown."""
+    """`requests`: URLs that were asked for. `blocked`: why one wasn't sent. `complaints`: of the console, and what was thrown."""
 
     def __init__(self, send: BinaryIO, receive: BinaryIO) -> None:
         self._send, self._receive = send, receive
         self._count = 0
         self._session = ""
         self.requests: list[str] = []
+        self.blocked: list[str] = []
         self.complaints: list[str] = []
         self._loaded = False
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -71,6 +72,8 @@ class Page:
     def _note(self, method: str, about: dict[str, Any]) -> None:
         if method == "Network.requestWillBeSent":
             self.requests.append(about["request"]["url"])
+        elif method == "Network.loadingFailed":
+            self.blocked.append(about.get("blockedReason", about["errorText"]))
         elif method in ("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled"):
             self.complaints.append(json.dumps(about))
         elif method == "Page.loadEventFired":
