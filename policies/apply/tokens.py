@@ -42,7 +42,7 @@ def read(store: Store, login: str, track: Track = iter) -> dict[str, str]:
     for accessor in track(store.names(ACCESSORS)):
         token = _look_up(store, accessor)
         if token is not None and token.get("path") == login:
-            # Role names are case-insensitive to the login, and a token keeps what was given.
+            # The kubernetes method takes a role's name in any case, and its token keeps what was given.
             found[accessor] = str((token.get("meta") or {}).get("role", "")).lower()
     return found
 
