@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from policies.acl.paths import Kind, Pattern, pattern
-from policies.acl.rules import DENY, Rule, Rules
+from policies.acl.rules import Rule, Rules
 from policies.acl.stanza import FREE
 from policies.review.lint.tree import expired
 from policies.review.reach import meaning
@@ -153,7 +153,7 @@ def _templated(rule: Rule) -> bool:
 
 
 def _mark(rule: Rule | None) -> Mark | None:
-    if rule is None or DENY & rule.capabilities:
+    if rule is None:
         return None
     read, write = "read" in rule.capabilities, bool(rule.capabilities & _WRITING)
     limited = rule.constraints != FREE or _templated(rule)

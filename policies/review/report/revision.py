@@ -30,7 +30,7 @@ def current(folder: Path) -> tuple[str, bool]:
 
 def commit_of(folder: Path, ref: str) -> str:
     """Raises ReviewError where it is no commit, or the folder is in no repository."""
-    found = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    found = _git(folder, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
     if found is None:
         raise ReviewError(
             f"--since: got {ref!r}, expected a commit, tag or branch of the git repository that {folder} is in"
