@@ -1,6 +1,6 @@
 """Many clusters, a few at once. One that fails does not stop the others."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +19,9 @@ def clusters(generated: Path) -> list[str]:
     return found
 
 
-def each(names: Iterable[str], at_once: int, work: Callable[[str], Outcome]) -> Iterator[Outcome]:
+def each(
+    names: Iterable[str], at_once: int, work: Callable[[str], Outcome]
+) -> Generator[Outcome, None, None]:
     """As they end. Interrupted, those that have not begun never do, and those that have are waited for."""
     with _pool(at_once) as pool:
         yield from (future.result() for future in as_completed([pool.submit(work, name) for name in names]))
