@@ -1,20 +1,27 @@
 """Who can read what, as the audit report counts it: the decisions are those of `can`."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
+from policies.acl.errors import PolicyError
 from policies.acl.logins import Account, login
+from policies.acl.parse import parse_policy
 from policies.review.inventory import AuthRole, Inventory, PolicyFile, read
-from policies.review.questions import ask
+from policies.review.questions import OPERATIONS, ask
 from policies.review.report import view
 from policies.review.report.access import Access, Mark, Secret, accesses
 from policies.review.report.matrix import MOST_COLUMNS, Row, matrix
 from policies.review.report.services import Cluster, services
 from policies.review.subjects import Policies, Reading
+from tests.policies import random_policies
 
 GENERATED = Path(__file__).parents[2] / "deploy" / "example" / "generated"
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 ONE, OTHER = "https://one.example.com:8200", "https://other.example.com:8200"
+
+WRITING = {"create", "update", "patch", "delete"}
 
 
 def inventory(**policies: str) -> Inventory:
@@ -49,6 +56,40 @@ def test_each_mark_of_the_example_is_what_can_answers() -> None:
             assert (path in marks(one)) == may, (one.service.subject.name, path)
             compared += may
     assert compared == 11
+
+
+def test_the_matrix_says_what_can_says_of_random_policies_too() -> None:
+    """Invariant: the same, for wildcards, denials and what overlaps; a pattern is asked by a path that nobody names."""
+    compared = 0
+    for seed in range(400):
+        random = Random(seed)  # noqa: S311 - repeatable is what is wanted
+        paths = [random_policies.path(random) for _ in range(5)]
+        texts = {f"p{n}": random_policies.policy(random, random.choices(paths, k=3)) for n in range(4)}
+        found = inventory(**{name: text for name, text in texts.items() if parses(text)})
+        policies = Policies(found, Reading(now=NOW))
+        all_of_it = list(reached(found).values())
+        for path in {secret.path for one in all_of_it for secret in one.secrets}:
+            asked = concrete(path)
+            for one in all_of_it:
+                mark = one.secrets.get(Secret(path, ""))
+                may = {kind for kind in OPERATIONS if ask(policies, one.service.subject, kind, asked).may}
+                assert bool(mark and mark.read) == ("read" in may), (seed, one.service.name, path)
+                assert bool(mark and mark.write) == bool(may & WRITING), (seed, one.service.name, path)
+                compared += 1
+    assert compared > 2000
+
+
+def parses(text: str) -> bool:
+    try:
+        parse_policy(text, "p", now=NOW)
+    except PolicyError:
+        return False
+    return True
+
+
+def concrete(path: str) -> str:
+    wild = re.sub(r"(?<![^/])\+(?![^/])", "nobody", path)
+    return wild.removesuffix("*") + "nobody" if path.endswith("*") else wild
 
 
 def test_a_wildcard_is_marked_at_all_that_others_name_below_it() -> None:

@@ -112,7 +112,12 @@ def _access(known: _Known, named: Mapping[str, Mapping[str, Pattern]]) -> Access
 
 
 def _secret(rule: Rule) -> bool:
-    """Whether it is about secrets: what takes in all mounts takes in theirs."""
+    """Whether it is about secrets: what takes in all mounts takes in theirs.
+
+    A pattern that begins with a slash is about nothing, as servers strip those of a request.
+    """
+    if rule.pattern.text.startswith(b"/"):
+        return False
     return meaning(rule) in _SECRETS or (_everything(rule) and _mark(rule) is not None)
 
 
