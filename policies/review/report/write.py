@@ -17,7 +17,7 @@ from policies.review.report.matrix import MOST_COLUMNS
 
 # CommonMark 2.4: any ASCII punctuation may stand behind a backslash. Of it, what begins something here, or in GitHub's dialect.
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~&!$@]|(?<=:)//|(?<=www)\.", re.IGNORECASE)
-_BREAKS = re.compile(r"(?<=[/.:])(?=\w)")
+_BREAKS = re.compile(r"(?<=/)(?=\w)|(?<=\.)(?=\w)(?!hcl|json|yaml)")
 
 
 def html(facts: Facts) -> str:
@@ -97,5 +97,5 @@ def _behind_backslashes(found: re.Match[str]) -> str:
 
 
 def _breaking(text: str) -> Markup:
-    """A long path may go on in the next line behind a slash, a dot or a colon."""
+    """A long path may go on in the next line behind a slash or a dot."""
     return Markup("<wbr>").join(_BREAKS.split(plain(text)))
