@@ -3,6 +3,7 @@
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -167,6 +168,27 @@ def test_a_terminal_sees_a_bar(fleet: Fleet, made: list[trees.Tree]) -> None:
     assert "Clusters" in os.read(ours, 100_000).decode()
     os.close(ours)
     assert b"40 clusters: 40 changes" in done.stdout
+
+
+def test_ctrl_c_ends_the_clusters_that_are_begun_and_begins_no_others(
+    fleet: Fleet, made: list[trees.Tree]
+) -> None:
+    """None is left half-way."""
+    command = ["apply", "--all", "--parallel=1", f"--generated={made[0].top}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "podkeys", "policies", *command],
+        cwd=Path(__file__).parents[2],
+        env={"BAO_TOKEN": fleet.bao.root_token, "PATH": os.environ["PATH"]},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(f"[1 of {COUNT}] c")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    there = [len(Standing(fleet.bao, cluster).everything()) for cluster in fleet.clusters]
+    assert set(there) == {0, 5}
 
 
 @pytest.mark.parametrize(
