@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ _FLAGS = (
     "--disable-component-update",
     "--remote-debugging-pipe",
 )
-_SECONDS = 60
+_SECONDS = 300  # of a whole run of tests; a browser that hangs ends then, and its pipe with it
 
 
 class Page:
@@ -129,11 +130,14 @@ def running() -> Iterator[Page]:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        watchdog = threading.Timer(_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
+        watchdog.start()
         os.close(to_child)
         os.close(from_child)
         try:
             with os.fdopen(send, "wb") as writer, os.fdopen(receive, "rb") as reader:
                 yield Page(writer, reader)
         finally:
+            watchdog.cancel()
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(_SECONDS)
+            process.wait()
