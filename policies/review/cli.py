@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from policies.acl.dialects import DIALECTS, NEWEST
 from policies.acl.language import TooManyError
 from policies.errors import ProblemsError
 from policies.review import advice, show, source
-from policies.review.diff import Side, changes
+from policies.review.diff import LoginChange, Side, changes, login_changes
 from policies.review.errors import ReviewError
 from policies.review.examples import failures
 from policies.review.examples import read as read_examples
@@ -165,7 +166,8 @@ def diff(old: Path, new: Path, dialect: str, *, no_new_access: bool, as_json: bo
     """Compare two folders by what their policies allow, over all paths, not by their text.
 
     For each gain and loss of an auth role, or of a policy that none names, one path that shows it. What is reordered or
-    reformatted shows nothing. Other limits (parameters, wrapping, pages, control groups) on what is granted count as a gain.
+    reformatted shows nothing. Other limits (parameters, wrapping, pages, control groups) on what is granted count as a gain, and so does
+    a service account that may log in to a role, or another demand on who does.
 
     \b
     Example:
@@ -175,13 +177,16 @@ def diff(old: Path, new: Path, dialect: str, *, no_new_access: bool, as_json: bo
     Exit codes: 0 no change; 2 changes; 1 gains, with --no-new-access; 64 usage.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
-        found = list(changes(*(Side(*_opened(dialect, folder)) for folder in (old, new))))
+        before, after = (Side(*_opened(dialect, folder)) for folder in (old, new))
+        found = list(changes(before, after))
+        logins = list(login_changes(before.inventory, after.inventory))
     except (ReviewError, TooManyError) as error:
         raise click.ClickException(str(error)) from None
-    click.echo(_diff_json(found) if as_json else show.diff_text(found))
+    click.echo(_diff_json(found, logins) if as_json else show.diff_text(found, logins))
     if no_new_access:
-        return int(any(change.gained or change.limits for change in found))
-    return 2 if found else 0
+        gained = any(change.gained or change.limits for change in found)
+        return int(gained or any(change.gained or change.otherwise for change in logins))
+    return 2 if found or logins else 0
 
 
 @click.command(short_help="Everything that somebody can do")
@@ -250,6 +255,9 @@ def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noq
     return int(bool(failed))
 
 
-def _diff_json(found: list[Change]) -> str:
-    document: list[dict[str, Any]] = [show.change_json(change) for change in found]
+def _diff_json(found: list[Change], logins: list[LoginChange]) -> str:
+    document: dict[str, Any] = {
+        "access": [show.change_json(change) for change in found],
+        "logins": [asdict(change) for change in logins],
+    }
     return json.dumps(document, indent=2)

@@ -13,6 +13,7 @@ from policies.acl.changes import Change
 from policies.acl.rules import Rule
 from policies.acl.stanza import Stanza
 from policies.apply.show import plain
+from policies.review.diff import LoginChange
 from policies.review.examples import Failure
 from policies.review.questions import Answer
 from policies.review.reach import Reach
@@ -155,8 +156,9 @@ def failure_text(failure: Failure) -> str:
     return "\n".join([f"{at}: got {got}, expected {example.expected}", *(f"  {line}" for line in reasons)])
 
 
-def diff_text(changes: Iterable[Change]) -> str:
+def diff_text(changes: Iterable[Change], logins: Iterable[LoginChange]) -> str:
     lines = [line for change in changes for line in _change_lines(change)]
+    lines += [line for login in logins for line in _login_lines(login)]
     return "\n".join(lines) or "No change in what anybody can do."
 
 
@@ -176,6 +178,16 @@ def _change_lines(change: Change) -> list[str]:
         [click.style(f"~ {where}: other limits on what is granted", fg="yellow")] if change.limits else []
     )
     return [*found, f"    by {by}"]
+
+
+def _login_lines(change: LoginChange) -> list[str]:
+    role = plain(change.role)
+    found = [click.style(f"+ {role}: {plain(one)} may log in", fg="red") for one in change.gained]
+    found += [
+        click.style(f"- {role}: {plain(one)} may not log in any more", fg="green") for one in change.lost
+    ]
+    other = click.style(f"~ {role}: asks something else of whoever logs in", fg="yellow")
+    return [*found, other] if change.otherwise else found
 
 
 def change_json(change: Change) -> dict[str, Any]:

@@ -207,7 +207,7 @@ def test_diff_shows_meaning_and_is_a_gate(tmp_path: Path) -> None:
         policy.read_text().replace('path "kv/data/payments/stripe"', 'path "kv/data/payments/*"')
     )
     result = call("diff", GENERATED, new, "--json")
-    changes = json.loads(result.output)
+    changes = json.loads(result.output)["access"]
     assert result.return_value == 2
     assert {change["subject"].rpartition(".")[2] for change in changes} == {"payments-api", "payments-worker"}
     assert [change["gained"] for change in changes] == [["read"]] * len(changes)
@@ -224,6 +224,44 @@ def test_a_changed_comment_or_order_is_no_change(tmp_path: Path) -> None:
         policy.write_text("\n\n".join([header, "# another comment", *reversed(stanzas)]))
     result = call("diff", GENERATED, new)
     assert (result.return_value, result.output) == (0, "No change in what anybody can do.\n")
+
+
+def edited(tmp_path: Path, **fields: object) -> Path:
+    """The example with other fields in one auth role."""
+    new = tmp_path / "generated"
+    shutil.copytree(GENERATED, new)
+    file = new / "eu-nl-prod-a" / "payments" / "payments" / "auth.payments-api.json"
+    role = json.loads(file.read_text())
+    file.write_text(json.dumps(role | {"data": role["data"] | fields}))
+    return new
+
+
+def test_a_login_for_another_service_account_is_new_access(tmp_path: Path) -> None:
+    new = edited(tmp_path, bound_subject="system:serviceaccount:web:storefront")
+    lines = call("diff", GENERATED, new).output.splitlines()
+    role = "jwt-eu-nl-prod-a/podkeys.payments.payments.payments-api"
+    assert lines == [
+        f"+ {role}: storefront in web may log in",
+        f"- {role}: payments-api in payments may not log in any more",
+    ]
+    assert call("diff", GENERATED, new, "--no-new-access").return_value == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"bound_audiences": ["vault", "other"]}, 1),
+        ({"bound_claims": {}}, 1),
+        ({"token_bound_cidrs": ["10.0.0.0/8"]}, 1),
+        ({"token_ttl": 60, "token_max_ttl": 60}, 0),
+        ({"verbose_oidc_logging": True}, 0),
+    ],
+)
+def test_other_demands_on_a_login_count_as_new_access_and_the_tokens_life_does_not(
+    tmp_path: Path, fields: dict[str, object], code: int
+) -> None:
+    result = call("diff", GENERATED, edited(tmp_path, **fields), "--no-new-access")
+    assert (result.return_value, "asks something else" in result.output) == (code, bool(code))
 
 
 def test_a_removed_auth_role_loses_all(tmp_path: Path) -> None:

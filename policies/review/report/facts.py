@@ -1,13 +1,13 @@
 """All that a report says, before it is written in any form."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from policies.acl.changes import Change
-from policies.review.diff import Side, changes
-from policies.review.inventory import AuthRole, Inventory
+from policies.review.diff import LoginChange, Side, changes, login_changes
+from policies.review.inventory import Inventory
 from policies.review.lint.run import Report as Lint
 from policies.review.report.access import Access
 from policies.review.report.services import Cluster
@@ -23,15 +23,6 @@ class Made:
     version: str
     commit: str = ""
     edited: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LoginChange:
-    """Service accounts that may log in to an auth role, before and after; none where it wasn't or isn't there."""
-
-    role: str
-    before: tuple[str, ...]
-    after: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +66,5 @@ class Facts:
 
 def since(ref: str, commit: str, *, old: Side, new: Side) -> Since:
     """Raises ReviewError for a policy that can't be parsed, TooManyError for too many patterns."""
-    logins = tuple(_logins(old.inventory, new.inventory))
+    logins = tuple(login_changes(old.inventory, new.inventory))
     return Since(ref, commit, tuple(changes(old, new)), logins)
-
-
-def _logins(old: Inventory, new: Inventory) -> Iterator[LoginChange]:
-    before, after = _accounts(old.roles), _accounts(new.roles)
-    for name in sorted(before.keys() | after.keys()):
-        was, becomes = before.get(name, ()), after.get(name, ())
-        if was != becomes:
-            yield LoginChange(name, was, becomes)
-
-
-def _accounts(roles: tuple[AuthRole, ...]) -> dict[str, tuple[str, ...]]:
-    return {f"{role.mount}/{role.name}": tuple(sorted(map(str, role.accounts))) for role in roles}
