@@ -1,21 +1,24 @@
 """Two runs at once for one cluster, with different trees: the last to begin goes on, and what stands is its tree, whole."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from demo.mounts import Mounts
 from demo.openbao import Server
 from policies.apply import run, session, turn
+from policies.apply.errors import ConcurrentChangeError
 from policies.apply.outcome import Outcome
 from policies.apply.plan import Step, decide
 from policies.apply.scope import EVERYTHING
 from policies.apply.server import connect
 from policies.apply.session import Asked, Outside
+from policies.apply.state import Stored
 from policies.apply.tree import read
 from policies.review.live import read as read_server
 from tests.policies import trees
@@ -178,6 +181,42 @@ def test_two_at_the_same_moment_leave_one_tree_whole(bao: Server, teams: tuple[T
         assert Standing(bao, teams[0].made.cluster).logins_without_a_policy() == []
         for outcome in outcomes.values():
             assert outcome.error is None or "another run of apply" in str(outcome.error)
+
+
+class Unversioned:
+    """A server without check-and-set, as HashiCorp Vault: the last to write has written."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, Stored] = {}
+
+    def names(self, _: str) -> list[str]:
+        return []
+
+    def read(self, path: str) -> Stored | None:
+        return self.stored.get(path)
+
+    def write(self, path: str, fields: Mapping[str, Any]) -> None:
+        self.stored[path] = Stored({"policy": fields["policy"]})
+
+    def ask(self, _: str, __: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {}
+
+    def delete(self, path: str) -> None:
+        del self.stored[path]
+
+
+def test_without_check_and_set_the_note_tells_runs_apart_all_the_same(teams: tuple[Team, Team]) -> None:
+    server, cluster = Unversioned(), teams[0].made.cluster
+    first = turn.read(server, cluster).begin(server, "first")
+    first.check(server)
+    second = turn.read(server, cluster).begin(server, "second")
+    with pytest.raises(ConcurrentChangeError):
+        turn.Guarded(server, first).write("sys/policies/acl/podkeys.east.a.b", {"policy": ""})
+    with pytest.raises(ConcurrentChangeError):
+        turn.Guarded(server, first).delete(second.path)
+    second.check(server)
+    second.end(server)
+    assert not turn.read(server, cluster).running
 
 
 @pytest.mark.parametrize(

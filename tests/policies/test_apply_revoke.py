@@ -14,6 +14,7 @@ import pytest
 from demo.mounts import Mounts
 from demo.openbao import Server
 from policies.apply import tokens
+from policies.apply.errors import DroppedError
 from policies.apply.permissions import applying_policy, revoking_policy
 from tests.policies import trees
 from tests.policies.applying import Standing, document, forget, limited_token, log_in, podkeys
@@ -85,6 +86,14 @@ def test_a_tokens_role_is_known_in_any_case(meta: dict[str, str] | None, role: s
     """A kubernetes login takes a role in any case, and its token says what was given: seen on OpenBao 2.7.2."""
     login = "auth/kubernetes-east/login"
     assert tokens.read(OneToken({"path": login, "meta": meta}), login) == {"accessor": role}
+
+
+def test_a_token_that_outlives_its_revocation_is_told() -> None:
+    """A server that says yes and does nothing is not believed."""
+    login = "auth/kubernetes-east/login"
+    store = OneToken({"path": login, "meta": {"role": SHOP}})
+    with pytest.raises(DroppedError, match="it is there still"):
+        tokens.revoke(store, tokens.Revocation(login, frozenset({SHOP}), {}))
 
 
 def test_without_it_tokens_stay_and_that_is_said(bao: Server, made: trees.Tree, mounts: Mounts) -> None:
