@@ -35,7 +35,7 @@ LAZY = {
         "policies.review.report.cli",
         "Write a report: who can read what, findings, changes, unused access",
     ),
-    "diff": ("policies.review.cli", "What a change of policies gives and takes"),
+    "diff": ("policies.review.diff_cli", "What a change of policies gives and takes"),
     "lint": ("policies.review.lint.cli", "What a security reviewer must be told"),
 }
 

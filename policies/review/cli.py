@@ -1,21 +1,18 @@
-"""`podkeys policies can`, `explain`, `who-can`, `reach`, `diff`, `test`: questions to a folder of policies and auth roles."""
+"""`podkeys policies can`, `explain`, `who-can`, `reach`, `test`: questions to a folder of policies and auth roles."""
 
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from policies.acl.changes import Change
 from policies.acl.dialects import DIALECTS, NEWEST
 from policies.acl.language import TooManyError
 from policies.errors import ProblemsError
 from policies.review import advice, show, source
-from policies.review.diff import LoginChange, Side, changes, login_changes
 from policies.review.errors import ReviewError
 from policies.review.examples import failures
 from policies.review.examples import read as read_examples
@@ -29,7 +26,7 @@ from policies.review.subjects import Policies, Reading
 _SOURCE = re.compile(rb"^# source: (.+)$", re.MULTILINE)
 
 
-def _options(command: Callable[..., int]) -> Callable[..., int]:
+def answer_options(command: Callable[..., int]) -> Callable[..., int]:
     command = click.option("--json", "as_json", is_flag=True, help="The answer as JSON on standard output.")(
         command
     )
@@ -45,7 +42,7 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
 _OPERATION = click.argument("operation", type=click.Choice(sorted(OPERATIONS)))
 
 
-def _opened(dialect: str, folder: Path, **where: Any) -> tuple[Inventory, Policies]:  # noqa: ANN401 - click's own
+def opened(dialect: str, folder: Path, **where: Any) -> tuple[Inventory, Policies]:  # noqa: ANN401 - click's own
     """Raises ReviewError."""
     inventory = source.opened(folder, **where)
     return inventory, Policies(inventory, Reading(DIALECTS[dialect], datetime.now(UTC)))
@@ -55,7 +52,7 @@ def _answers(subject: str, question: tuple[str, str], **where: Any) -> list[tupl
     """With the change that would allow what is refused."""
     operation, path = question
     try:
-        inventory, policies = _opened(**where)
+        inventory, policies = opened(**where)
         answers = [ask(policies, found, operation, path) for found in named(inventory, subject)]
     except ReviewError as error:
         raise click.ClickException(str(error)) from None
@@ -77,7 +74,7 @@ def _source(inventory: Inventory, answer: Answer) -> str:
 @_OPERATION
 @click.argument("path")
 @source.options
-@_options
+@answer_options
 def can(subject: str, operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """Say whether SUBJECT can do OPERATION on PATH.
 
@@ -105,7 +102,7 @@ def can(subject: str, operation: str, path: str, *, as_json: bool, **where: Any)
 @_OPERATION
 @click.argument("path")
 @source.options
-@_options
+@answer_options
 def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """Name the stanza that decides whether SUBJECT can do OPERATION on PATH, with file and line, and those that lost.
 
@@ -130,7 +127,7 @@ def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: 
 @_OPERATION
 @click.argument("path")
 @source.options
-@_options
+@answer_options
 def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """List who can do OPERATION on PATH: auth roles, their service accounts and namespaces, and the stanzas that say so.
 
@@ -144,7 +141,7 @@ def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  
     Exit codes: 0 somebody; 1 nobody; 64 usage.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
-        inventory, policies = _opened(**where)
+        inventory, policies = opened(**where)
         answers = list(askers(inventory, policies, operation, path))
     except ReviewError as error:
         raise click.ClickException(str(error)) from None
@@ -155,44 +152,10 @@ def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  
     return int(not answers)
 
 
-@click.command(short_help="What a change of policies gives and takes")
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
-@click.option(
-    "--no-new-access", is_flag=True, help="Exit 1 where anybody gains anything: a gate for pull requests."
-)
-@_options
-def diff(old: Path, new: Path, dialect: str, *, no_new_access: bool, as_json: bool) -> int:
-    """Compare two folders by what their policies allow, over all paths, not by their text.
-
-    For each gain and loss of an auth role, or of a policy that none names, one path that shows it. What is reordered or
-    reformatted shows nothing. Other limits (parameters, wrapping, pages, control groups) on what is granted count as a gain, and so does
-    a service account that may log in to a role, or another demand on who does.
-
-    \b
-    Example:
-      git worktree add ../before main
-      podkeys policies diff ../before/generated generated --no-new-access
-
-    Exit codes: 0 no change; 2 changes; 1 gains, with --no-new-access; 64 usage.
-    """  # noqa: D301 - \b is click's mark for lines as they stand
-    try:
-        before, after = (Side(*_opened(dialect, folder)) for folder in (old, new))
-        found = list(changes(before, after))
-        logins = list(login_changes(before.inventory, after.inventory))
-    except (ReviewError, TooManyError) as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(_diff_json(found, logins) if as_json else show.diff_text(found, logins))
-    if no_new_access:
-        gained = any(change.gained or change.limits for change in found)
-        return int(gained or any(change.gained or change.otherwise for change in logins))
-    return 2 if found or logins else 0
-
-
 @click.command(short_help="Everything that somebody can do")
 @click.argument("subject")
 @source.options
-@_options
+@answer_options
 def reach(subject: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """List what SUBJECT can do, as few path patterns, grouped by what it means.
 
@@ -205,7 +168,7 @@ def reach(subject: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 
     Exit codes: 0 done; 1 no such subject; 64 usage.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
-        inventory, policies = _opened(**where)
+        inventory, policies = opened(**where)
         found = [(one, reached(policies.rules(one))) for one in named(inventory, subject)]
     except (ReviewError, TooManyError) as error:
         raise click.ClickException(str(error)) from None
@@ -219,7 +182,7 @@ def reach(subject: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 
 @click.command("test", short_help="Unit tests for policies")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @source.options
-@_options
+@answer_options
 def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """Check that policies allow and deny what FILES say.
 
@@ -239,7 +202,7 @@ def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noq
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
         examples = [example for file in files for example in read_examples(file)]
-        failed = list(failures(*_opened(**where), examples))
+        failed = list(failures(*opened(**where), examples))
     except (ReviewError, ProblemsError) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
@@ -253,11 +216,3 @@ def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noq
         summary = f"{len(examples) - len(failed)} passed, {len(failed)} failed"
         click.echo("\n".join([*map(show.failure_text, failed), summary]))
     return int(bool(failed))
-
-
-def _diff_json(found: list[Change], logins: list[LoginChange]) -> str:
-    document: dict[str, Any] = {
-        "access": [show.change_json(change) for change in found],
-        "logins": [asdict(change) for change in logins],
-    }
-    return json.dumps(document, indent=2)

@@ -264,6 +264,51 @@ def test_other_demands_on_a_login_count_as_new_access_and_the_tokens_life_does_n
     assert (result.return_value, "asks something else" in result.output) == (code, bool(code))
 
 
+WAIVER = """waivers:
+- id: new-access
+  subject: {subject}
+  reason: storefront takes over
+  owner: team-web
+  until: {until}
+"""
+
+
+@pytest.mark.parametrize(
+    ("subject", "until", "code"),
+    [
+        ("jwt-eu-nl-prod-a/podkeys.payments.payments.payments-api", "2999-01-01", 0),
+        ("jwt-eu-nl-prod-a/podkeys.payments.payments.payments-api", "2020-01-01", 1),
+        ("jwt-eu-nl-prod-a/podkeys.payments.payments.payments-worker", "2999-01-01", 1),
+    ],
+)
+def test_a_waiver_covers_what_its_subject_gains_until_its_day(
+    tmp_path: Path, subject: str, until: str, code: int
+) -> None:
+    config = tmp_path / "podkeys-lint.yaml"
+    config.write_text(WAIVER.format(subject=subject, until=until))
+    new = edited(tmp_path, bound_subject="system:serviceaccount:web:storefront")
+    assert call("diff", GENERATED, new, "--no-new-access", "--config", config).return_value == code
+
+
+def test_a_waiver_of_a_path_covers_that_pattern_alone(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder, paths in ((old, ()), (new, ("kv/a", "kv/b"))):
+        folder.mkdir()
+        (folder / "p.hcl").write_text(
+            "".join(f'path "{path}" {{ capabilities = ["read"] }}\n' for path in paths)
+        )
+    config = tmp_path / "podkeys-lint.yaml"
+    codes = []
+    for waived in (["kv/a"], ["kv/a", "kv/b"]):
+        items = (
+            WAIVER.format(subject="p", until="2999-01-01").replace("waivers:\n", "") + f"  path: {path}\n"
+            for path in waived
+        )
+        config.write_text("waivers:\n" + "".join(items))
+        codes.append(call("diff", old, new, "--no-new-access", "--config", config).return_value)
+    assert codes == [1, 0]
+
+
 def test_a_removed_auth_role_loses_all(tmp_path: Path) -> None:
     new = tmp_path / "generated"
     shutil.copytree(GENERATED, new)

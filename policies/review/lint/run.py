@@ -6,7 +6,7 @@ from datetime import date
 
 from policies.review.lint.catalogue import RULES
 from policies.review.lint.finding import Finding, Severity
-from policies.review.lint.settings import Settings, Waiver
+from policies.review.lint.settings import NEW_ACCESS, Settings, Waiver
 from policies.review.lint.tree import Tree
 
 
@@ -40,7 +40,7 @@ def lint(tree: Tree, settings: Settings, today: date) -> Report:
             waived.append((finding, current))
         else:
             findings.append(_ended(finding, covering))
-    unused = tuple(waiver for waiver in settings.waivers if waiver not in used)
+    unused = tuple(waiver for waiver in settings.waivers if waiver not in used and waiver.rule != NEW_ACCESS)
     return Report(tuple(sorted(findings, key=_order)), tuple(waived), unused)
 
 

@@ -1,0 +1,92 @@
+"""`podkeys policies diff`: what a change of policies gives and takes, and a gate for pull requests."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import click
+
+from policies.acl.changes import Change
+from policies.acl.language import TooManyError
+from policies.errors import ProblemsError
+from policies.review import show
+from policies.review.cli import answer_options, opened
+from policies.review.diff import LoginChange, Side, changes, login_changes
+from policies.review.errors import ReviewError
+from policies.review.lint.cli import DEFAULT_FILE, read_settings
+from policies.review.lint.settings import NEW_ACCESS, Waiver
+
+
+@click.command(short_help="What a change of policies gives and takes")
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option(
+    "--no-new-access",
+    is_flag=True,
+    help="Exit 1 where anybody gains what no waiver covers: a gate for pull requests.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help=f"Waivers with the id {NEW_ACCESS}, as lint has them. Default: {DEFAULT_FILE}, where it is there.",
+)
+@answer_options
+def diff(
+    old: Path, new: Path, dialect: str, config: Path | None, *, no_new_access: bool, as_json: bool
+) -> int:
+    """Compare two folders by what their policies allow, over all paths, not by their text.
+
+    For each gain and loss of an auth role, or of a policy that none names, one path that shows it. What is reordered or
+    reformatted shows nothing. Other limits (parameters, wrapping, pages, control groups) on what is granted count as a gain, and so does
+    a service account that may log in to a role, or another demand on who does.
+
+    \b
+    Example:
+      git worktree add ../before main
+      podkeys policies diff ../before/generated generated --no-new-access
+
+    Exit codes: 0 no change; 2 changes; 1 gains that no waiver covers, with --no-new-access; 64 usage.
+    """  # noqa: D301 - \b is click's mark for lines as they stand
+    try:
+        waivers = read_settings(config).waivers
+        before, after = (Side(*opened(dialect, folder)) for folder in (old, new))
+        access = list(changes(before, after))
+        logins = list(login_changes(before.inventory, after.inventory))
+    except (ReviewError, ProblemsError, TooManyError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(_json(access, logins) if as_json else show.diff_text(access, logins))
+    if not no_new_access:
+        return 2 if access or logins else 0
+    open_ones = _uncovered(access, logins, waivers, datetime.now(UTC).date())
+    if open_ones and not as_json:
+        click.echo(f"{open_ones} gains that no waiver covers.", err=True)
+    return int(open_ones > 0)
+
+
+def _json(access: list[Change], logins: list[LoginChange]) -> str:
+    document = {
+        "access": [show.change_json(change) for change in access],
+        "logins": list(map(asdict, logins)),
+    }
+    return json.dumps(document, indent=2)
+
+
+def _uncovered(
+    access: Iterable[Change], logins: Iterable[LoginChange], waivers: Iterable[Waiver], today: date
+) -> int:
+    current = [waiver for waiver in waivers if waiver.rule == NEW_ACCESS and today <= waiver.until]
+    gains = [(change.subject, _path(change)) for change in access if change.gained or change.limits]
+    gains += [(change.role, "") for change in logins if change.gained or change.otherwise]
+    return sum(not any(_covers(waiver, *gain) for waiver in current) for gain in gains)
+
+
+def _path(change: Change) -> str:
+    """The pattern that grants, as a person would name it in a waiver; the slash that a stanza may begin with left out."""
+    return str(change.new.pattern) if change.new else ""
+
+
+def _covers(waiver: Waiver, subject: str, path: str) -> bool:
+    """A waiver of a path covers that pattern alone, and no login."""
+    return waiver.subject == subject and waiver.path.removeprefix("/") in ("", path)
