@@ -56,28 +56,40 @@ def digest(content: bytes) -> str:
 
 def private_key(file: Path) -> Ed25519PrivateKey:
     """Raises TreeError; the message holds nothing of the key."""
+    text = _pem("--key", file)
     try:
-        key = serialization.load_pem_private_key(file.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError):
+        key = serialization.load_pem_private_key(text, password=None)
+    except (ValueError, TypeError):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise TreeError(
-            f"--key {file}: expected an Ed25519 key in PEM without a password: openssl genpkey -algorithm ed25519 -out {file}"
+            f"--key {file}: got something else, expected an Ed25519 private key in PEM without a password;"
+            " to make one: openssl genpkey -algorithm ed25519 -out review.pem"
         )
     return key
 
 
 def public_key(file: Path) -> Ed25519PublicKey:
-    """Raises TreeError."""
+    """Raises TreeError. The way out that it names writes to another file: the one given may be the private key."""
+    text = _pem("--public-key", file)
     try:
-        key = serialization.load_pem_public_key(file.read_bytes())
-    except (OSError, ValueError):
+        key = serialization.load_pem_public_key(text)
+    except ValueError:
         key = None
     if not isinstance(key, Ed25519PublicKey):
+        got = "a private key" if b"PRIVATE KEY-----" in text else "something else"
         raise TreeError(
-            f"--public-key {file}: expected an Ed25519 public key in PEM: openssl pkey -in KEY -pubout -out {file}"
+            f"--public-key {file}: got {got}, expected an Ed25519 public key in PEM;"
+            " to write one: openssl pkey -in review.pem -pubout -out review.pub.pem"
         )
     return key
+
+
+def _pem(option: str, file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise TreeError(f"{option} {file}: can't be read: {error.strerror}; expected a key in PEM") from None
 
 
 def to_json(bundle: Bundle) -> bytes:
