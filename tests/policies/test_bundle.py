@@ -123,12 +123,14 @@ def test_the_private_key_as_the_public_one_is_named_and_no_command_is_shown_that
     base: Path,
 ) -> None:
     (base / "mine.pem").write_bytes((base / "review.pem").read_bytes())
+    sign(base)
     result = call("verify", base / "bundle.json", "--public-key", base / "mine.pem")
     assert (result.return_value, "got a private key" in result.output) == (1, True)
     assert "-out review.pub.pem" in result.output
 
 
 def test_a_key_that_is_not_there_is_said_to_be_missing(base: Path) -> None:
+    sign(base)
     result = call("verify", base / "bundle.json", "--public-key", base / "gone.pem")
     assert "gone.pem: can't be read: No such file or directory" in result.output
 
