@@ -63,9 +63,10 @@ def _answers(subject: str, question: tuple[str, str], **where: Any) -> list[tupl
 
 
 def _source(inventory: Inventory, answer: Answer) -> str:
-    """The role file that a subject's policy was generated from, or empty."""
-    texts = (inventory.policies[name].text for name in answer.subject.policies)
-    found = (_SOURCE.search(text, 0, 1000) for text in texts)
+    """The role file that the deciding policy was generated from, else any of the subject's; or empty."""
+    deciding = {stanza.policy for stanza in answer.stanzas}
+    files = (inventory.policies[name] for name in answer.subject.policies)
+    found = (_SOURCE.search(file.text, 0, 1000) for file in files if not deciding or file.file in deciding)
     return next((one[1].decode("utf-8", "replace") for one in found if one), "")
 
 

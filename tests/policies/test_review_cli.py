@@ -127,11 +127,48 @@ def test_explain_names_the_deciding_stanza_those_that_lost_and_the_way_out(forei
     assert 'remove the denial at closed.json:1, or name "kv/data/closed" in a closer stanza' in result.output
 
 
-def test_explain_says_what_to_write_in_a_role_file() -> None:
-    result = call(
-        "explain", "payments/payments-api", "read", "kv/data/payments/mail", "--policies", GENERATED
-    )
-    assert "in payments.yaml, under spec.secrets: - {name: mail, path: kv/payments/mail}" in result.output
+@pytest.mark.parametrize(
+    ("operation", "path", "advice"),
+    [
+        (
+            "read",
+            "kv/data/payments/mail",
+            "in payments.yaml, under spec.secrets: - {name: mail, path: kv/payments/mail}",
+        ),
+        (
+            "read",
+            "team/kv/data/mail/smtp",
+            "in payments.yaml, under spec.secrets: - {name: smtp, mount: team/kv, path: mail/smtp}",
+        ),
+        (
+            "read",
+            "database/creds/refunds",
+            "in payments.yaml, under spec.databases: - {name: refunds, path: database/creds/refunds}",
+        ),
+        (
+            "read",
+            "kv/payments/stripe",
+            "ask about kv/data/payments/stripe where kv is key-value version 2; for version 1, in payments.yaml",
+        ),
+        ("delete", "kv/data/payments/stripe", "nothing in payments.yaml grants delete here"),
+        ("update", "pki-eu-nl-prod-a/sign/podkeys.web.storefront.serving", "nothing in payments.yaml grants"),
+        ("read", "sys/policies/acl/root", "nothing in payments.yaml grants read here"),
+    ],
+)
+def test_explain_says_what_to_write_in_a_role_file_and_never_in_a_generated_one(
+    operation: str, path: str, advice: str
+) -> None:
+    result = call("explain", "payments/payments-api", operation, path, "--policies", GENERATED)
+    assert f"to allow it: {advice}" in result.output
+
+
+def test_explain_names_the_policy_by_hand_that_decides_beside_a_generated_one(tmp_path: Path) -> None:
+    shutil.copytree(GENERATED / "eu-nl-prod-a", tmp_path, dirs_exist_ok=True)
+    login = tmp_path / "payments/payments/auth.payments-api.json"
+    login.write_text(login.read_text().replace('"token_policies": [', '"token_policies": ["by-hand",'))
+    (tmp_path / "by-hand.hcl").write_text('path "kv/data/mail" { capabilities = ["read"] }')
+    result = call("explain", "payments/payments-api", "delete", "kv/data/mail", "--policies", tmp_path)
+    assert 'add "delete" to the capabilities at by-hand.hcl:1' in result.output
 
 
 def test_reach_lists_all_grouped_by_what_it_means() -> None:
