@@ -186,11 +186,12 @@ def _item(folder: _Folder, file: Path, kind: str, entry: str) -> Item:
 
 
 def _policy(file: Path, text: str, name: str) -> str:
-    """The text, whose header carries the mark and says whose it is: a file copied from elsewhere is refused."""
+    """The text, whose header carries the mark and says once whose it is: a file copied from elsewhere is refused."""
     header = text.partition("\n\n")[0].split("\n")
-    if not text.startswith(names.MARK) or f"# policy: {name}" not in header:
+    said = [line for line in header if line.startswith("# policy:")]
+    if not text.startswith(names.MARK) or said != [f"# policy: {name}"]:
         raise TreeError(
-            f"{file}: expected a header that starts with `{names.MARK}` and says `# policy: {name}`; {_REGENERATE}"
+            f"{file}: expected a header that starts with `{names.MARK}` and says `# policy: {name}` once; {_REGENERATE}"
         )
     return text
 

@@ -1,7 +1,8 @@
 """The policies and auth roles of a folder, generated or not.
 
 A policy is a `*.hcl` file, a `*.json` file with a `path` in it that isn't an auth role, or what `bao read -format=json
-sys/policies/acl/NAME` printed; its name is the one in a generated file's header, else the one that was printed, else the file's.
+sys/policies/acl/NAME` printed; its name is the one in a generated file's header, the comments up to the first empty line, else the
+one that was printed, else the file's.
 An auth role is a `*.json` file `{"path": "auth/MOUNT/role/NAME", "data": {…}}`, or what `bao read -format=json` printed, at
 `auth/MOUNT/role/NAME.json`.
 """
@@ -20,6 +21,8 @@ from policies.review.errors import ReviewError
 _HEADER = re.compile(rb"^# policy: ([^\s]+)$", re.MULTILINE)
 _ROLE_PATH = re.compile(r"auth/(?P<mount>.+)/role/(?P<name>[^/]+)")
 _PLAIN = re.compile(rb'"engine":\s*"kv1",\s*"env":\s*\w+,\s*"path":\s*"([^"]+)"')
+# One of them is in whatever is an auth role or an exported policy: their keys may be written with escapes, too.
+_MARKS = (b'"token_policies"', b'"policies"', b'"policy"', b"\\")
 _LARGEST = 10 * 2**20
 
 
@@ -66,7 +69,7 @@ def read(folder: Path) -> Inventory:
     plain: set[str] = set()
     for name in _files(str(folder)):
         text = _bytes(f"{folder}/{name}")
-        found = _policy(name, text) if name.endswith(".hcl") else _json(folder, name, text)
+        found = _policy(folder, name, text) if name.endswith(".hcl") else _json(folder, name, text)
         if isinstance(found, AuthRole):
             roles.append(found)
         elif isinstance(found, frozenset):
@@ -105,17 +108,20 @@ def _stem(name: str) -> str:
     return name.rpartition("/")[2].rpartition(".")[0]
 
 
-def _policy(name: str, text: bytes) -> PolicyFile:
-    header = _HEADER.search(text, 0, 1000)
-    return PolicyFile(header[1].decode("utf-8", "replace") if header else _stem(name), name, text)
+def _policy(folder: Path, name: str, text: bytes) -> PolicyFile:
+    """A second name in the header could be the one that the server gets: two policies would change places unseen."""
+    found = _HEADER.findall(text.partition(b"\n\n")[0])
+    if len(found) > 1:
+        raise ReviewError(
+            f"{folder}/{name}: got {len(found)} lines `# policy: NAME` in its header, expected one; remove the others"
+        )
+    return PolicyFile(found[0].decode("utf-8", "replace") if found else _stem(name), name, text)
 
 
 def _json(folder: Path, name: str, text: bytes) -> PolicyFile | AuthRole | frozenset[str] | None:
     """Of a catalog its paths of key-value version 1; None for what is nothing of these."""
-    if not any(mark in text for mark in (b'"token_policies"', b'"policies"', b'"policy"')):
-        if b'"capabilities"' in text:
-            return PolicyFile(_stem(name), name, text)
-        return frozenset(found.decode("utf-8", "replace") for found in _PLAIN.findall(text))
+    if not any(mark in text for mark in _MARKS):
+        return PolicyFile(_stem(name), name, text) if b'"capabilities"' in text else _plain(text)
     try:
         document = orjson.loads(text)
     except ValueError as error:
@@ -124,11 +130,16 @@ def _json(folder: Path, name: str, text: bytes) -> PolicyFile | AuthRole | froze
         return None
     data = document.get("data")
     if not isinstance(data, dict):
-        return PolicyFile(_stem(name), name, text) if isinstance(document.get("path"), dict) else None
+        is_policy = isinstance(document.get("path"), dict | list)
+        return PolicyFile(_stem(name), name, text) if is_policy else _plain(text)
     if isinstance(data.get("policy"), str):
         return _exported(name, data)
     place = _ROLE_PATH.fullmatch(str(document.get("path") or name.removesuffix(".json")))
     return auth_role(place["mount"], place["name"], name, data, text) if place else None
+
+
+def _plain(text: bytes) -> frozenset[str]:
+    return frozenset(found.decode("utf-8", "replace") for found in _PLAIN.findall(text))
 
 
 def auth_role(mount: str, name: str, file: str, data: Mapping[str, object], text: bytes = b"") -> AuthRole:

@@ -148,6 +148,13 @@ def test_a_policy_copied_from_another_place_is_refused(made: trees.Tree, other: 
     refused(made, f"{ROLE}/policy.hcl", "# policy: podkeys.east.payments.payments")
 
 
+def test_a_policy_with_a_second_name_is_refused(made: trees.Tree) -> None:
+    """A reader that takes the first would show another role's policy to the reviewer."""
+    file = made.root / ROLE / "policy.hcl"
+    file.write_text(file.read_text().replace("# policy:", "# policy: podkeys.east.shop.shop\n# policy:", 1))
+    refused(made, f"{ROLE}/policy.hcl", "once")
+
+
 def test_a_service_role_needs_its_policy(made: trees.Tree) -> None:
     (made.root / ROLE / "policy.hcl").unlink()
     refused(made, f"{ROLE}/policy.hcl", "mark")
