@@ -11,8 +11,10 @@ import click
 
 from policies.acl.dialects import DIALECTS, NEWEST
 from policies.acl.language import TooManyError
+from policies.apply.show import plain
 from policies.errors import ProblemsError
 from policies.review import advice, show, source
+from policies.review.doubt import doubt
 from policies.review.errors import ReviewError
 from policies.review.examples import failures
 from policies.review.examples import read as read_examples
@@ -39,7 +41,16 @@ def answer_options(command: Callable[..., int]) -> Callable[..., int]:
     )(command)
 
 
+def _some(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value.strip():
+        return value
+    raise click.BadParameter(
+        f"got nothing, expected the API's {parameter.name}, such as kv/data/payments/stripe"
+    )
+
+
 _OPERATION = click.argument("operation", type=click.Choice(sorted(OPERATIONS)))
+_PATH = click.argument("path", callback=_some)
 
 
 def opened(dialect: str, folder: Path, **where: Any) -> tuple[Inventory, Policies]:  # noqa: ANN401 - click's own
@@ -54,12 +65,20 @@ def _answers(subject: str, question: tuple[str, str], **where: Any) -> list[tupl
     try:
         inventory, policies = opened(**where)
         answers = [ask(policies, found, operation, path) for found in named(inventory, subject)]
+        _doubt(inventory, path)
     except ReviewError as error:
         raise click.ClickException(str(error)) from None
     return [
         (answer, advice.change(answer, operation, path, source=_source(inventory, answer)))
         for answer in answers
     ]
+
+
+def _doubt(inventory: Inventory, path: str, where: str = "") -> None:
+    """On standard error, so that the answer stays what programs read."""
+    found = doubt(inventory, path)
+    if found:
+        click.echo(f"{where}Note: {plain(found)}", err=True)
 
 
 def _source(inventory: Inventory, answer: Answer) -> str:
@@ -73,7 +92,7 @@ def _source(inventory: Inventory, answer: Answer) -> str:
 @click.command(short_help="Whether a role, policy or service account can do something")
 @click.argument("subject")
 @_OPERATION
-@click.argument("path")
+@_PATH
 @source.options
 @answer_options
 def can(subject: str, operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
@@ -101,7 +120,7 @@ def can(subject: str, operation: str, path: str, *, as_json: bool, **where: Any)
 @click.command(short_help="Why something is allowed or refused, and what would change it")
 @click.argument("subject")
 @_OPERATION
-@click.argument("path")
+@_PATH
 @source.options
 @answer_options
 def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
@@ -126,7 +145,7 @@ def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: 
 
 @click.command("who-can", short_help="Who can do something")
 @_OPERATION
-@click.argument("path")
+@_PATH
 @source.options
 @answer_options
 def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
@@ -144,6 +163,7 @@ def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  
     try:
         inventory, policies = opened(**where)
         answers = list(askers(inventory, policies, operation, path))
+        _doubt(inventory, path)
     except ReviewError as error:
         raise click.ClickException(str(error)) from None
     if as_json:
@@ -203,9 +223,12 @@ def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noq
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
         examples = [example for file in files for example in read_examples(file)]
-        failed = list(failures(*opened(**where), examples))
+        inventory, policies = opened(**where)
+        failed = list(failures(inventory, policies, examples))
     except (ReviewError, ProblemsError) as error:
         raise click.ClickException(str(error)) from None
+    for example in examples:
+        _doubt(inventory, example.path, f"{example.place.file}:{example.place.line}: ")
     if as_json:
         click.echo(
             json.dumps(

@@ -171,6 +171,43 @@ def test_explain_names_the_policy_by_hand_that_decides_beside_a_generated_one(tm
     assert 'add "delete" to the capabilities at by-hand.hcl:1' in result.output
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("kv/payments/stripe", "its secrets are read at kv/data/payments/stripe"),
+        ("/v1/kv/data/payments/stripe", "expected it without /v1/"),
+        ("kv/data/payments/*", "not as a pattern"),
+        ("kv/data/payments/other", ""),
+        ("kv1/reports/sftp", ""),
+        ("kv/metadata/payments/", ""),
+        ("sys/policies/acl/root", ""),
+    ],
+)
+def test_a_question_about_a_path_that_no_request_has_is_answered_with_a_note(path: str, said: str) -> None:
+    """Nobody can read kv/payments/stripe where the API's path has data/ in it: true, and no comfort."""
+    asked = call("who-can", "delete", path, "--policies", GENERATED, "--json")
+    assert asked.stdout == "[]\n"
+    assert (said in asked.stderr) if said else not asked.stderr
+    assert call("can", "web/storefront", "read", path, "--policies", GENERATED).stderr == asked.stderr
+
+
+def test_a_policy_test_about_a_path_that_no_request_has_is_named_though_it_passes(tmp_path: Path) -> None:
+    file = tmp_path / "test.yaml"
+    file.write_text(
+        "apiVersion: podkeys.dev/v1\nkind: PolicyTest\ntests:\n"
+        "- {subject: web/storefront, operation: read, path: kv/payments/stripe, expected: denied}\n"
+    )
+    result = call("test", file, "--policies", GENERATED)
+    assert (result.return_value, result.stdout) == (0, "1 passed, 0 failed\n")
+    assert result.stderr.startswith(f"{file}:4: Note: got 'kv/payments/stripe'")
+
+
+def test_no_path_is_no_question() -> None:
+    result = call("who-can", "read", " ", "--policies", GENERATED)
+    assert isinstance(result.exception, click.UsageError)
+    assert "got nothing, expected the API's path" in str(result.exception)
+
+
 def test_reach_lists_all_grouped_by_what_it_means() -> None:
     [found] = json.loads(
         call("reach", "web/storefront", "--policies", GENERATED / "eu-nl-prod-a", "--json").output
