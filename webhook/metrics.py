@@ -3,6 +3,7 @@
 Labels come from closed sets only: outcomes, reason codes, status codes; nothing that a caller can choose.
 """
 
+import io
 import platform
 import socket
 import threading
@@ -43,6 +44,7 @@ BUCKETS = (
 )  # seconds
 MAX_PEERS = 32  # at a time; one more ends the oldest, so that whoever says nothing keeps no prober out
 PEER_SECONDS = 5.0  # for a scraper or a prober to send its few bytes and read the answer
+MAX_HEAD = 16 * 1024  # bytes of what one peer may say; the library alone would keep 6 MiB of headers
 
 
 class Metrics:
@@ -80,7 +82,7 @@ class Metrics:
         )
         self._slow = Counter(
             "podkeys_slow_peers",
-            "Connections ended because a request was not sent in time, or half-sent ones took too much memory.",
+            "Connections ended because a request was not sent in time, or those that wait were too many or too big.",
             registry=self.registry,
         )
 
@@ -162,6 +164,19 @@ def page(path: str, registry: CollectorRegistry, why_not_ready: Callable[[], str
     return Page(HTTPStatus.NOT_FOUND, b"expected /healthz, /readyz or /metrics\n")
 
 
+class _Head(socket.SocketIO):
+    """What a peer says, as if it ended after MAX_HEAD bytes."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        super().__init__(peer, "r")
+        self._left = MAX_HEAD
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - the library's own
+        count = super().readinto(memoryview(buffer)[: self._left])
+        self._left -= count or 0
+        return count
+
+
 class _Server(ThreadingHTTPServer):
     """On a bound socket, with a thread for each of at most MAX_PEERS connections."""
 
@@ -198,6 +213,11 @@ def start(
 
     class Handler(BaseHTTPRequestHandler):
         timeout = PEER_SECONDS
+
+        def setup(self) -> None:
+            super().setup()
+            self.rfile.close()
+            self.rfile = io.BufferedReader(_Head(self.connection))
 
         def do_GET(self) -> None:
             answer = page(self.path.partition("?")[0], registry, why_not_ready)

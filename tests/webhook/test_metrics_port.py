@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from prometheus_client import CollectorRegistry
 
-from webhook.metrics import MAX_PEERS, PEER_SECONDS, Metrics, page, start
+from webhook.metrics import MAX_HEAD, MAX_PEERS, PEER_SECONDS, Metrics, page, start
 
 
 def test_readiness_says_why_not() -> None:
@@ -51,3 +51,15 @@ def test_probers_that_say_nothing_hold_neither_the_next_one_nor_threads_without_
     server.shutdown()
     server.server_close()
     assert not any(thread.name == "metrics" for thread in threading.enumerate())
+
+
+def test_a_peer_is_heard_only_so_long_and_then_answered() -> None:
+    """Each header of it would be kept, and thirty-two peers that drip them are more than the memory of the pod."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = start(listener, CollectorRegistry(), lambda: "")
+    with socket.create_connection(listener.getsockname(), timeout=PEER_SECONDS / 2) as peer:
+        begun = b"GET /healthz HTTP/1.1\r\nX: "
+        peer.sendall(begun + b"a" * (MAX_HEAD - len(begun)))
+        assert peer.recv(100).startswith(b"HTTP/1.0 200 ")
+    server.shutdown()
+    server.server_close()
