@@ -78,7 +78,7 @@ def _uncovered(
 ) -> int:
     current = [waiver for waiver in waivers if waiver.rule == NEW_ACCESS and today <= waiver.until]
     gains = [(change.subject, _path(change)) for change in access if change.gained or change.limits]
-    gains += [(change.role, "") for change in logins if change.gained or change.otherwise]
+    gains += [(change.role, "") for change in logins if change.gained or change.otherwise or change.unknown]
     return sum(not any(_covers(waiver, *gain) for waiver in current) for gain in gains)
 
 

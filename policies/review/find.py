@@ -11,8 +11,8 @@ def named(inventory: Inventory, name: str) -> list[Subject]:
     Raises ReviewError where there is none.
     """
     found = [subject for subject in subjects(inventory) if _is(subject, name)]
-    if not found and name in inventory.policies:
-        found = [Subject(name, (name,))]
+    if not found and name.lower() in inventory.policies:
+        found = [Subject(name.lower(), (name.lower(),))]
     if not found:
         known = ", ".join(subject.name for subject in list(subjects(inventory))[:5]) or "none"
         raise ReviewError(

@@ -51,7 +51,7 @@ class AuthRole:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Sorted by name. `plain`: paths of key-value version 1, where a catalog tells."""
+    """Policies by name in lower case, as the server keeps them; sorted by name. `plain`: paths of key-value version 1, where a catalog tells."""
 
     policies: Mapping[str, PolicyFile]
     roles: tuple[AuthRole, ...]
@@ -75,13 +75,18 @@ def read(folder: Path) -> Inventory:
         elif isinstance(found, frozenset):
             plain |= found
         elif found:
-            other = policies.setdefault(found.name, found)
+            other = policies.setdefault(found.name.lower(), found)
             if other is not found:
                 raise ReviewError(
                     f"{folder / found.file}: the policy {found.name} is in {other.file} already"
                 )
     in_order = tuple(sorted(roles, key=lambda role: (role.mount, role.name)))
     return Inventory(dict(sorted(policies.items())), in_order, frozenset(plain))
+
+
+def has_files(folder: Path) -> bool:
+    """Whether anything in it could be a policy or an auth role."""
+    return any(True for _ in _files(str(folder)))
 
 
 def _files(folder: str) -> Iterator[str]:
@@ -158,4 +163,4 @@ def _exported(name: str, data: Mapping[str, object]) -> PolicyFile:
 
 def _token_policies(found: Login) -> tuple[str, ...]:
     extra = ("default",) if found.default_policy else ()
-    return tuple(dict.fromkeys((*(name.lower() for name in found.policies), *extra)))
+    return tuple(dict.fromkeys((*(name.strip().lower() for name in found.policies), *extra)))

@@ -186,6 +186,10 @@ def _login_lines(change: LoginChange) -> list[str]:
     found += [
         click.style(f"- {role}: {plain(one)} may not log in any more", fg="green") for one in change.lost
     ]
+    found += [
+        click.style(f"+ {role}: names the policy {plain(one)}, which isn't in the folder", fg="red")
+        for one in change.unknown
+    ]
     other = click.style(f"~ {role}: asks something else of whoever logs in", fg="yellow")
     return [*found, other] if change.otherwise else found
 

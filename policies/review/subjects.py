@@ -16,12 +16,16 @@ from policies.review.inventory import AuthRole, Inventory
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`name` is an auth role as `MOUNT/NAME`, or a policy. `missing`: policies that it names and that aren't there."""
+    """`name` is an auth role as `MOUNT/NAME`, or a policy. `missing`: policies that it names and that aren't there.
+
+    `file`: of an auth role; two clusters may each have one of that name.
+    """
 
     name: str
     policies: tuple[str, ...]
     accounts: tuple[Account, ...] = ()
     missing: tuple[str, ...] = ()
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +77,4 @@ def _of(role: AuthRole, known: Mapping[str, object]) -> Subject:
     """The built-in `default` policy counts only where the folder holds it; without, it is no more missing than read."""
     there = tuple(name for name in role.policies if name in known)
     missing = tuple(name for name in role.policies if name not in known and name != "default")
-    return Subject(f"{role.mount}/{role.name}", there, role.accounts, missing)
+    return Subject(f"{role.mount}/{role.name}", there, role.accounts, missing, role.file)

@@ -3,16 +3,20 @@
 import json
 from pathlib import Path
 
+import click
 import click.testing
 import pytest
 
 import podkeys
+from demo.mounts import Mounts
+from demo.openbao import Server
 
 SHOP, MAIL = "podkeys.east.shop.shop", "podkeys.east.mail.mail"
 
 
 def call(*arguments: str | Path) -> click.testing.Result:
-    return click.testing.CliRunner().invoke(podkeys.cli, ["policies", *map(str, arguments)])
+    words = ["policies", *map(str, arguments)]
+    return click.testing.CliRunner().invoke(podkeys.cli, words, standalone_mode=False)
 
 
 def policy(path: str, *headers: str) -> str:
@@ -22,6 +26,7 @@ def policy(path: str, *headers: str) -> str:
 
 def role(account: str, *policies: str, name: str = "", **fields: object) -> str:
     data = {
+        "role_type": "jwt",
         "user_claim": "sub",
         "bound_audiences": ["vault"],
         "bound_subject": f"system:serviceaccount:shop:{account}",
@@ -56,12 +61,15 @@ class Folders:
         self._write("old", self.files)
 
     def gate(self, **files: str) -> click.testing.Result:
-        """What `diff --no-new-access` says to these changes."""
+        """What `diff --no-new-access` says to these changes; raises what the command does."""
         new = self._write("new", self.files | files)
-        return call("diff", self._top / "old", new, "--no-new-access")
+        result = call("diff", self._top / "old", new, "--no-new-access")
+        if result.exception:
+            raise result.exception
+        return result
 
     def can(self, *question: str) -> bool:
-        return call("can", *question, "--policies", self._top / "new").exit_code == 0
+        return bool(call("can", *question, "--policies", self._top / "new").return_value == 0)
 
 
 @pytest.fixture
@@ -74,9 +82,10 @@ def test_two_policies_do_not_change_places_by_second_names_in_their_headers(fold
         "east/shop/shop/policy.hcl": policy("kv/data/mail", MAIL, SHOP),
         "east/mail/mail/policy.hcl": policy("kv/data/shop", SHOP, MAIL),
     }
-    result = folders.gate(**swapped)
-    assert result.exit_code == 1
-    assert "got 2 lines `# policy: NAME` in its header, expected one" in result.output
+    with pytest.raises(
+        click.ClickException, match="got 2 lines `# policy: NAME` in its header, expected one"
+    ):
+        folders.gate(**swapped)
 
 
 def test_an_auth_role_whose_keys_have_escapes_is_seen(folders: Folders) -> None:
@@ -95,3 +104,55 @@ def test_an_auth_role_whose_keys_have_escapes_is_seen(folders: Folders) -> None:
 def test_a_policy_in_json_is_seen_in_each_of_its_forms(folders: Folders, text: str) -> None:
     folders.gate(**{"wide.json": text, "east/shop/shop/auth.shop.json": role("shop", SHOP, "wide")})
     assert folders.can("shop/shop", "read", "kv/data/else")
+
+
+def test_of_two_clusters_whose_mounts_are_called_alike_neither_hides_the_other(folders: Folders) -> None:
+    west = "podkeys.west.shop.shop"
+    folders.before(**{
+        "west/shop/shop/policy.hcl": policy("kv/data/shop", west),
+        "west/shop/shop/auth.shop.json": role("shop", west),
+    })  # fmt: skip
+    assert folders.gate().return_value == 0
+    wide = folders.gate(**{"east/shop/shop/policy.hcl": policy("kv/*", SHOP)})
+    assert "+ jwt/shop in east/shop/shop/auth.shop.json: kv/: gains read" in wide.output
+    other = folders.gate(**{
+        "east/shop/shop/policy.hcl": policy("kv/data/shop", SHOP),
+        "east/shop/shop/auth.shop.json": role("mail", SHOP, name="shop"),
+    })  # fmt: skip
+    assert "+ jwt/shop in east/shop/shop/auth.shop.json: mail in shop may log in" in other.output
+    assert other.return_value == 1
+
+
+@pytest.mark.parametrize("name", ["admin", "root", "default", "{{team}}"])
+def test_a_policy_that_only_the_server_holds_is_new_access(folders: Folders, name: str) -> None:
+    result = folders.gate(**{"east/shop/shop/auth.shop.json": role("shop", SHOP, name)})
+    assert f"+ jwt/shop: names the policy {name}, which isn't in the folder" in result.output
+    assert result.return_value == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        role("shop", SHOP, claim_mappings={"team": "team"}),
+        role("shop", SHOP, token_policies_template_claims=True),
+    ],
+)
+def test_claims_that_fill_in_templates_are_new_access(folders: Folders, changed: str) -> None:
+    result = folders.gate(**{"east/shop/shop/auth.shop.json": changed})
+    assert "asks something else of whoever logs in" in result.output
+    assert result.return_value == 1
+
+
+@pytest.mark.parametrize("name", ["Wide", " wide", "WIDE "])
+def test_a_policy_is_found_by_the_name_that_the_server_makes_of_it(
+    folders: Folders, bao: Server, mounts: Mounts, name: str
+) -> None:
+    """A token of the real server has the policy, and so has the role of the folder."""
+    text = role("shop", SHOP, name)
+    bao.call("POST", f"auth/{mounts.jwt}/role/shop", json.loads(text)["data"])
+    login = {"role": "shop", "jwt": mounts.issuer.token("shop", "shop")}
+    assert "wide" in bao.call("POST", f"auth/{mounts.jwt}/login", login)["auth"]["token_policies"]
+    folders.before(**{"Wide.hcl": policy("kv/*")})
+    assert "+ jwt/shop: kv/: gains read" in folders.gate(**{"east/shop/shop/auth.shop.json": text}).output
+    assert folders.can("shop/shop", "read", "kv/data/else")
+    assert folders.can("WIDE", "read", "kv/data/else")

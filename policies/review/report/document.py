@@ -95,7 +95,13 @@ def _since(since: Since) -> dict[str, Any]:
         "commit": since.commit,
         "access": list(map(show.change_json, since.access)),
         "logins": [
-            {"authRole": one.role, "before": list(one.before), "after": list(one.after)}
+            {
+                "authRole": one.role,
+                "before": list(one.before),
+                "after": list(one.after),
+                "asksOtherwise": one.otherwise,
+                "missingPolicies": list(one.unknown),
+            }
             for one in since.logins
         ],
     }
