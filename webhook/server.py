@@ -20,6 +20,7 @@ from webhook.service import Limits, Service
 from webhook.worker import Worker
 
 KEEPALIVE_SECONDS = 120  # the API server drops its idle connections after 90 s; it must be the first
+MAX_CONNECTIONS = 800  # an API server keeps 25 idle; below the 1,024 files that a process may often have open
 STOP_SECONDS = 25  # for what is in flight, within the 30 s that a pod has by default
 IGNORED_SIGNALS = (
     signal.SIGHUP,
@@ -72,6 +73,7 @@ def options(listener: socket.socket, limits: Limits, level: str) -> dict[str, An
         "worker_class": Worker,
         "threads": limits.threads,
         "keepalive": KEEPALIVE_SECONDS,
+        "worker_connections": MAX_CONNECTIONS,
         "max_requests": 0,
         "graceful_timeout": STOP_SECONDS,
         "worker_tmp_dir": _memory_folder(),

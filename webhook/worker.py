@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from selectors import EVENT_READ
 from socket import socket
 from typing import Any, Protocol
@@ -53,6 +54,19 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
             if error.errno not in EXHAUSTED:
                 raise
             time.sleep(RETRY_SECONDS)
+        if self.nr_conns >= self.worker_connections:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """End one that waits, so that whoever only connects keeps the API server out of no more than a place.
+
+        First those that never asked, then half-sent ones, and only then what is kept alive; of each the oldest.
+        """
+        silent = (conn for conn in self.keepalived_conns if not conn.asked)
+        half_sent = sorted(self.pending_conns, key=lambda conn: conn.timeout)
+        for conn in chain(silent, half_sent, self.keepalived_conns):
+            self._end(conn)
+            return
 
     def enqueue_req(self, conn: gthread.TConn) -> None:
         self.app.service.queue.append(None)
@@ -93,7 +107,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
         if conn.initialized:
             self.app.service.metrics.slow_peer()
         self.held.pop(conn, None)
-        self.pending_conns.remove(conn)
+        (self.pending_conns if conn in self.pending_conns else self.keepalived_conns).remove(conn)
         self.poller.unregister(conn.sock)
         self.nr_conns -= 1
         conn.close()
@@ -138,7 +152,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
             context = self.app.service.certificate.refresh().value.context
             conn.sock = context.wrap_socket(conn.sock, server_side=True, do_handshake_on_connect=False)
         conn.sock.do_handshake()
-        conn.initialized, conn.incoming = True, Incoming()
+        conn.initialized, conn.asked, conn.incoming = True, False, Incoming()
         conn.parser = http.get_parser(self.cfg, (), conn.client)
         return True
 
@@ -150,6 +164,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
             if not part:
                 return False
             incoming.feed(part)
+        conn.asked = True
         request, conn.incoming = incoming.take()
         conn.endless = incoming.endless
         conn.parser = http.get_parser(

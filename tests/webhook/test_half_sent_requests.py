@@ -1,5 +1,6 @@
 """Peers that send a part of a request and wait: they must cost neither threads nor memory."""
 
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -10,6 +11,7 @@ from tests.webhook import serving
 from tests.webhook.serving import Webhook, post, review
 from tests.webhook.test_webhook_server import connected
 from webhook.incoming import MAX_BODY, MAX_DISCARDED
+from webhook.server import MAX_CONNECTIONS
 from webhook.worker import MAX_HELD
 
 HEAD = b"POST /mutate HTTP/1.1\r\nHost: webhook\r\n"
@@ -99,6 +101,28 @@ def test_half_sent_bodies_are_held_up_to_a_limit_and_the_oldest_are_ended(webhoo
         assert peers[0].recv(1) == b""
         peers[-1].sendall(b"x")
         assert peers[-1].recv(12) == b"HTTP/1.1 400", "the youngest is still there"
+
+
+def test_peers_that_connect_and_say_nothing_keep_nobody_out(webhook: Webhook) -> None:
+    """Nor end they what was asked before: the API server's own idle connections are the last to go."""
+    ended, context = webhook.metric(SLOW), serving.lenient()
+    with webhook.connect() as connection, ExitStack() as stack:
+        assert post(connection, review("kept"))[0] == 200
+        first = connection.sock
+        peers = [
+            stack.enter_context(
+                context.wrap_socket(
+                    socket.create_connection(("127.0.0.1", webhook.port), timeout=serving.START_SECONDS)
+                )
+            )
+            for _ in range(MAX_CONNECTIONS + 20)
+        ]
+        with webhook.connect() as other:
+            assert post(other, review("new"))[0] == 200
+        assert post(connection, review("still"))[0] == 200
+        assert connection.sock is first
+        assert peers[0].recv(1) == b"", "the oldest is ended"
+        assert webhook.metric(SLOW) > ended
 
 
 @pytest.mark.parametrize(
