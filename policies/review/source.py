@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from policies.review.inventory import Inventory, read
+from policies.review.errors import ReviewError
+from policies.review.inventory import Inventory, has_files, read
 
 
 def options(command: Callable[..., int]) -> Callable[..., int]:
@@ -38,9 +39,17 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def opened(folder: Path, address: str = "", **server: Any) -> Inventory:  # noqa: ANN401 - click's own
-    """Raises ReviewError; an ApplyError is printed and becomes its exit code."""
+    """Raises ReviewError; an ApplyError is printed and becomes its exit code.
+
+    A folder without any such file is refused: a gate that looks at the wrong one would be green for ever.
+    """
     if not address:
-        return read(folder)
+        found = read(folder)
+        if not has_files(folder):
+            raise ReviewError(
+                f"{folder}: got no *.hcl and no *.json file, expected policies and auth roles; name their folder with --policies"
+            )
+        return found
     from policies.review import live_cli  # noqa: PLC0415 - the client is slow to import
 
     return live_cli.inventory(address, **server)

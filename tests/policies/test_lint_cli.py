@@ -192,6 +192,16 @@ def test_no_folder_is_no_success(folder: Path) -> None:
     assert "no such folder" in result.exception.message
 
 
+def test_a_folder_without_policies_is_no_success(folder: Path) -> None:
+    """A gate that looks at the wrong folder must not be green."""
+    other = folder / "roles"
+    other.mkdir()
+    (other / "shop.yaml").write_text("kind: ServiceRole\n")
+    result = call("--policies", other)
+    assert isinstance(result.exception, click.ClickException)
+    assert "got no *.hcl and no *.json file" in result.exception.message
+
+
 def sarif(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(call("--policies", folder, "--format", "sarif").output)
     jsonschema.Draft4Validator(SCHEMA).validate(found)
