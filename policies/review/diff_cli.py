@@ -1,7 +1,7 @@
 """`podkeys policies diff`: what a change of policies gives and takes, and a gate for pull requests."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ import click
 
 from policies.acl.changes import Change
 from policies.acl.language import TooManyError
+from policies.apply.show import plain
 from policies.errors import ProblemsError
 from policies.review import show
 from policies.review.cli import answer_options, opened
@@ -59,10 +60,14 @@ def diff(
     click.echo(_json(access, logins) if as_json else show.diff_text(access, logins))
     if not no_new_access:
         return 2 if access or logins else 0
-    open_ones = _uncovered(access, logins, waivers, datetime.now(UTC).date())
+    waived = [waiver for waiver in waivers if waiver.rule == NEW_ACCESS]
+    today = datetime.now(UTC).date()
+    gains = _gains(access, logins)
+    open_ones = _uncovered(gains, waived, today)
     if open_ones and not as_json:
-        click.echo(f"{open_ones} gains that no waiver covers.", err=True)
-    return int(open_ones > 0)
+        idle = [waiver for waiver in waived if len(_uncovered(gains, [waiver], today)) == len(gains)]
+        click.echo("\n".join(_told(open_ones, idle, config or DEFAULT_FILE, today)), err=True)
+    return int(bool(open_ones))
 
 
 def _json(access: list[Change], logins: list[LoginChange]) -> str:
@@ -73,13 +78,33 @@ def _json(access: list[Change], logins: list[LoginChange]) -> str:
     return json.dumps(document, indent=2)
 
 
-def _uncovered(
-    access: Iterable[Change], logins: Iterable[LoginChange], waivers: Iterable[Waiver], today: date
-) -> int:
-    current = [waiver for waiver in waivers if waiver.rule == NEW_ACCESS and today <= waiver.until]
+def _gains(access: Iterable[Change], logins: Iterable[LoginChange]) -> list[tuple[str, str]]:
+    """Who, and the pattern; none for who may log in."""
     gains = [(change.subject, _path(change)) for change in access if change.gained or change.limits]
-    gains += [(change.role, "") for change in logins if change.gained or change.otherwise or change.unknown]
-    return sum(not any(_covers(waiver, *gain) for waiver in current) for gain in gains)
+    return gains + [
+        (change.role, "") for change in logins if change.gained or change.otherwise or change.unknown
+    ]
+
+
+def _uncovered(
+    gains: Iterable[tuple[str, str]], waivers: Iterable[Waiver], today: date
+) -> list[tuple[str, str]]:
+    current = [waiver for waiver in waivers if today <= waiver.until]
+    return [gain for gain in gains if not any(_covers(waiver, *gain) for waiver in current)]
+
+
+def _told(gains: list[tuple[str, str]], waivers: Iterable[Waiver], file: Path, today: date) -> Iterator[str]:
+    """What is open as a waiver would name it, and each waiver that somebody may have counted on."""
+    yield f"{len(gains)} gains that no waiver covers:"
+    yield from (plain(f"    {subject}: {path or 'who may log in'}") for subject, path in gains)
+    for waiver in waivers:
+        if today > waiver.until and any(_covers(waiver, *gain) for gain in gains):
+            why = f"ended on {waiver.until.isoformat()}"
+        elif all(waiver.subject != subject for subject, _ in gains):
+            why = f"is for {waiver.subject or 'no subject'}, not for one of these"
+        else:
+            continue
+        yield plain(f"{file}:{waiver.line}: the waiver of {waiver.owner} {why}")
 
 
 def _path(change: Change) -> str:

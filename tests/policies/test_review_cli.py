@@ -347,21 +347,30 @@ WAIVER = """waivers:
 """
 
 
+API = "jwt-eu-nl-prod-a/podkeys.payments.payments.payments-api"
+
+
 @pytest.mark.parametrize(
-    ("subject", "until", "code"),
+    ("subject", "until", "said"),
     [
-        ("jwt-eu-nl-prod-a/podkeys.payments.payments.payments-api", "2999-01-01", 0),
-        ("jwt-eu-nl-prod-a/podkeys.payments.payments.payments-api", "2020-01-01", 1),
-        ("jwt-eu-nl-prod-a/podkeys.payments.payments.payments-worker", "2999-01-01", 1),
+        (API, "2999-01-01", ""),
+        (API, "2020-01-01", "the waiver of team-web ended on 2020-01-01"),
+        (
+            "payments/payments-api",
+            "2999-01-01",
+            "the waiver of team-web is for payments/payments-api, not for one of these",
+        ),
     ],
 )
-def test_a_waiver_covers_what_its_subject_gains_until_its_day(
-    tmp_path: Path, subject: str, until: str, code: int
+def test_a_waiver_covers_what_its_subject_gains_until_its_day_and_else_it_is_said_why_not(
+    tmp_path: Path, subject: str, until: str, said: str
 ) -> None:
     config = tmp_path / "podkeys-lint.yaml"
     config.write_text(WAIVER.format(subject=subject, until=until))
     new = edited(tmp_path, bound_subject="system:serviceaccount:web:storefront")
-    assert call("diff", GENERATED, new, "--no-new-access", "--config", config).return_value == code
+    result = call("diff", GENERATED, new, "--no-new-access", "--config", config)
+    told = f"1 gains that no waiver covers:\n    {API}: who may log in\n{config}:2: {said}\n" if said else ""
+    assert (result.return_value, result.stderr) == (int(bool(said)), told)
 
 
 def test_a_waiver_of_a_path_covers_that_pattern_alone(tmp_path: Path) -> None:
