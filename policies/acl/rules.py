@@ -39,9 +39,11 @@ class Rules:
         """Without `identity`, templates can't be filled, and their stanzas are dropped; without `now`, nothing expires.
 
         `forbidden`: a stanza whose template has a value that may not stand in a path; then the token can do nothing.
+        `unfilled`: stanzas that were dropped as nobody knows yet what their templates are filled with.
         """
         self._dialect = dialect
         self.forbidden: Stanza | None = None
+        self.unfilled: list[Stanza] = []
         self._tables: dict[Kind, dict[bytes, Rule]] = {kind: {} for kind in Kind}
         for policy in policies:
             for stanza in policy.stanzas:
@@ -56,20 +58,22 @@ class Rules:
         if stanza.expiration and now and now > stanza.expiration:
             return
         path = self._filled(stanza, identity, now) if stanza.templated else stanza.path
-        found = None if path is None else pattern(path)
-        if found is None:
+        fresh = None if path is None else ruled(path, stanza)
+        if fresh is None:
             return
-        table = self._tables[found.kind]
-        fresh = Rule(found, stanza.capabilities, stanza.constraints, (stanza,))
-        known = table.get(found.text)
-        table[found.text] = merged(known, fresh) if known else fresh
+        table, text = self._tables[fresh.pattern.kind], fresh.pattern.text
+        known = table.get(text)
+        table[text] = merged(known, fresh) if known else fresh
 
     def _filled(self, stanza: Stanza, identity: Identity | None, now: datetime | None) -> str | None:
         try:
-            return filled(stanza.path, identity, self._dialect.blocked, now)
+            path = filled(stanza.path, identity, self._dialect.blocked, now)
         except ForbiddenValueError:
             self.forbidden = self.forbidden or stanza
             return None
+        if path is None and identity is None:
+            self.unfilled.append(stanza)
+        return path
 
     def candidates(self, path: str, *, listing: bool) -> list[Rule]:
         """All rules that match, the deciding one first, then in the order in which they would decide without it."""
@@ -97,6 +101,12 @@ class Rules:
         segments = self._tables[Kind.SEGMENT].values()
         found += [rule for rule in segments if rule.pattern.matches(path)]
         return sorted(found, key=lambda rule: rule.pattern.rank, reverse=True)
+
+
+def ruled(path: str, stanza: Stanza) -> Rule | None:
+    """What a stanza says of its path, templates filled in; None for a path that the server refuses."""
+    found = pattern(path)
+    return Rule(found, stanza.capabilities, stanza.constraints, (stanza,)) if found else None
 
 
 def merged(first: Rule, second: Rule) -> Rule:

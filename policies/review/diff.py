@@ -3,15 +3,17 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 import orjson
 
 from policies.acl.changes import Change, compared
+from policies.acl.language import TooManyError
 from policies.review.inventory import AuthRole, Inventory
 from policies.review.subjects import Policies, Subject, subjects
 
+_MOST_ENDS = 100
 T = TypeVar("T")
 _Named: TypeAlias = tuple[str, str, T]  # name, file
 
@@ -117,7 +119,22 @@ def changes(old: Side, new: Side) -> Iterator[Change]:
     for name in sorted(before.keys() | after.keys()):
         was, becomes = before.get(name, Subject(name, ())), after.get(name, Subject(name, ()))
         if _texts(old, was) != _texts(new, becomes):
-            yield from compared(name, old.policies.rules(was), new.policies.rules(becomes))
+            yield from _ever(name, (old.policies, was), (new.policies, becomes))
+
+
+def _ever(name: str, old: tuple[Policies, Subject], new: tuple[Policies, Subject]) -> Iterator[Change]:
+    """Now, and whenever stanzas will have expired: a denial that ends gives what it kept back."""
+    ends = sorted(old[0].ends(old[1]) | new[0].ends(new[1]))
+    if len(ends) > _MOST_ENDS:
+        raise TooManyError(f"{name}: got {len(ends)} times of expiration, expected at most {_MOST_ENDS}")
+    told = set()
+    for later in (None, *ends):
+        was, becomes = (policies.rules(subject, later=later) for policies, subject in (old, new))
+        for change in compared(name, was, becomes):
+            key = (change.witness, change.gained, change.lost, change.limits)
+            if key not in told:
+                told.add(key)
+                yield replace(change, since=later)
 
 
 def _texts(side: Side, subject: Subject) -> list[tuple[str, bytes]]:

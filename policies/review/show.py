@@ -163,7 +163,8 @@ def diff_text(changes: Iterable[Change], logins: Iterable[LoginChange]) -> str:
 
 
 def _change_lines(change: Change) -> list[str]:
-    where = plain(f"{change.subject}: {change.witness}")
+    since = f", from {change.since.isoformat(timespec='seconds')} on" if change.since else ""
+    where = plain(f"{change.subject}: {change.witness}{since}")
     rule = change.new or change.old
     by = plain(", ".join(place(stanza) for stanza in rule.stanzas)) if rule else ""
     found = (
@@ -204,6 +205,7 @@ def change_json(change: Change) -> dict[str, Any]:
         "gained": sorted(change.gained),
         "lost": sorted(change.lost),
         "limits": change.limits,
+        "since": change.since.isoformat() if change.since else None,
         "old": stanzas(change.old),
         "new": stanzas(change.new),
     }

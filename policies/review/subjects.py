@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from policies.acl.dialects import NEWEST, Dialect
 from policies.acl.errors import PolicyError
@@ -57,9 +57,16 @@ class Policies:
             self._parsed[name] = parsed
         return self._parsed[name]
 
-    def rules(self, subject: Subject) -> Rules:
+    def rules(self, subject: Subject, *, later: datetime | None = None) -> Rules:
+        """As they decide now, or later."""
         found = (self[name] for name in subject.policies)
-        return Rules(found, dialect=self._reading.dialect, now=self._reading.now)
+        return Rules(found, dialect=self._reading.dialect, now=later or self._reading.now)
+
+    def ends(self, subject: Subject) -> set[datetime]:
+        """When stanzas have just expired, from now on."""
+        found = (stanza.expiration for name in subject.policies for stanza in self[name].stanzas)
+        now = self._reading.now
+        return {end + timedelta(microseconds=1) for end in found if end and now and end >= now}
 
 
 def subjects(inventory: Inventory) -> Iterator[Subject]:

@@ -156,3 +156,52 @@ def test_a_policy_is_found_by_the_name_that_the_server_makes_of_it(
     assert "+ jwt/shop: kv/: gains read" in folders.gate(**{"east/shop/shop/auth.shop.json": text}).output
     assert folders.can("shop/shop", "read", "kv/data/else")
     assert folders.can("WIDE", "read", "kv/data/else")
+
+
+CLOSED = 'path "kv/data/shop" { capabilities = ["deny"] '
+
+
+def test_a_denial_that_will_end_is_new_access(folders: Folders) -> None:
+    file = "east/shop/shop/policy.hcl"
+    folders.before(**{file: policy("kv/*", SHOP) + CLOSED + "}"})
+    result = folders.gate(**{file: policy("kv/*", SHOP) + CLOSED + 'expiration = "2999-01-01T00:00:00Z" }'})
+    assert "+ jwt/shop: kv/data/shop, from 2999-01-01T00:00:00+00:00 on: gains read" in result.output
+    assert result.return_value == 1
+    now = folders.gate(**{file: policy("kv/*", SHOP) + CLOSED + 'expiration = "1999-01-01T00:00:00Z" }'})
+    assert "+ jwt/shop: kv/data/shop: gains read" in now.output
+
+
+def test_a_grant_that_will_end_is_told_once(folders: Folders) -> None:
+    file = "east/shop/shop/policy.hcl"
+    ending = 'path "kv/data/mail" { capabilities = ["read"] expiration = "2999-01-01T00:00:00Z" }'
+    result = folders.gate(**{file: policy("kv/data/shop", SHOP) + ending})
+    assert result.output.count("gains read") == 1
+
+
+OWN = "{{identity.entity.name}}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code"),
+    [
+        ("", f'path "kv/data/{OWN}" {{ capabilities = ["read"] }}', 1),
+        (
+            f'path "kv/data/{OWN}" {{ capabilities = ["read"] }}',
+            f'path "kv/data/{OWN}" {{ capabilities = ["list"] }}',
+            1,
+        ),
+        (f'path "kv/data/{OWN}" {{ capabilities = ["deny"] }}', "", 1),
+        (f'path "kv/data/{OWN}" {{ capabilities = ["list"] }}', "", 1),
+        ("", f'path "kv/data/{OWN}" {{ capabilities = ["deny"] }}', 0),
+        (
+            f'path "kv/data/{OWN}" {{ capabilities = ["read", "list"] }}',
+            f'path "/kv/data/{OWN}" {{ policy = "read" }}',
+            0,
+        ),
+    ],
+)
+def test_what_a_template_may_give_is_new_access(folders: Folders, before: str, after: str, code: int) -> None:
+    """Nobody knows before a login what it is filled with, nor what a broader stanza then gives instead."""
+    file = "east/shop/shop/policy.hcl"
+    folders.before(**{file: policy("kv/*", SHOP) + before})
+    assert folders.gate(**{file: policy("kv/*", SHOP) + after}).return_value == code

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from policies.acl.paths import Kind, Pattern, pattern
-from policies.acl.rules import Rule, Rules
+from policies.acl.paths import Kind, Pattern
+from policies.acl.rules import Rule, Rules, ruled
 from policies.acl.stanza import FREE
 from policies.review.lint.tree import expired
 from policies.review.reach import meaning
@@ -90,10 +90,9 @@ class _Known:
 def _known(service: Service, policies: Policies, now: datetime) -> _Known:
     names = service.subject.policies
     stanzas = (one for name in names for one in policies[name].stanzas if one.templated)
-    open_ones = ((pattern(one.path), one) for one in stanzas if not expired(one, now))
+    templates = (ruled(one.path, one) for one in stanzas if not expired(one, now))
     rules = policies.rules(service.subject)
-    templates = (Rule(aims, one.capabilities, one.constraints, (one,)) for aims, one in open_ones if aims)
-    return _Known(service, rules, (*rules, *templates))
+    return _Known(service, rules, (*rules, *filter(None, templates)))
 
 
 def _servers(known: _Known, servers: list[str]) -> list[str]:
