@@ -30,6 +30,8 @@ from webhook.review import (
 PATH = "/mutate"  # for pods
 WORKLOADS_PATH = "/warn"  # for Deployments and their like, whose pods come later
 
+RETRY = {"Retry-After": "1"}  # so the API server does, up to ten times within its own timeout
+
 INTERNAL = refuse(
     [
         Problem(
@@ -129,8 +131,9 @@ def create(admission: Admission) -> Flask:
                 413, f"got a longer body, expected at most {MAX_BODY} bytes; make the object smaller"
             )
         body = request.get_data(cache=False)
-        if admission.busy():
-            return http_error(503, "too many requests wait; try again in a second", {"Retry-After": "1"})
+        dropped = len(body) < (request.content_length or 0)  # by the worker, while it read another as long
+        if dropped or admission.busy():
+            return http_error(503, "too many or too long requests; try again in a second", RETRY)
         try:
             answer = by(body)
         except NotAReview as error:

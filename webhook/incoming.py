@@ -6,6 +6,7 @@ Only its end is looked for, by `Content-Length` alone: gunicorn reads the reques
 import re
 
 MAX_BODY = 3 * 1024 * 1024  # bytes; the API server's own limit of a request
+LONG = 128 * 1024  # bytes; ten times a usual review
 MAX_DISCARDED = 16 * 1024 * 1024  # of a longer body, taken so that its sender gets to read the answer
 MAX_HEAD = 32 * 1024
 
@@ -58,9 +59,16 @@ class Incoming:
         self.endless = bool(_CHUNKED.search(self._bytes, 0, self._head)) or length > MAX_BODY + MAX_DISCARDED
         self._body = 0 if self.endless else length
 
+    def drop_body(self) -> None:
+        """Keep the head alone of a whole request, and what came behind it."""
+        del self._bytes[self._head : self._head + self._body - self._discarded]
+        self._discarded = self._body
+
     def take(self) -> tuple[bytes, "Incoming"]:
         """The request, once it is whole, without a body that is too long; and what came behind it."""
         size = self._head + self._body - self._discarded
         following = Incoming()
         following.feed(bytes(self._bytes[size:]))
-        return bytes(self._bytes[:size]), following
+        request = bytes(self._bytes[:size])
+        self._bytes = bytearray()
+        return request, following
