@@ -74,8 +74,8 @@ def replay(audit_log: Path, against: Path, dialect: str, *, as_json: bool) -> in
 
 
 def read_log(audit_log: Path, run: Replay) -> int:
-    """How many lines are no entries. Raises ReviewError where nearly none is one."""
-    wrong = 0
+    """How many lines are no entries. Raises ReviewError where none or nearly none is one: all would look unused."""
+    wrong = right = 0
     with _opened(audit_log) as file, _progress(audit_log) as advance:
         for line in auditlog.lines(file):
             advance(len(line))
@@ -88,8 +88,13 @@ def read_log(audit_log: Path, run: Replay) -> int:
                         f"{audit_log}: got {wrong} lines that are no entries, expected a JSON object a line"
                     ) from None
                 continue
+            right += 1
             if entry:
                 run.add(entry)
+    if not right:
+        raise ReviewError(
+            f"{audit_log}: got {wrong} lines and no entry of an audit log, expected a JSON object a line"
+        )
     return wrong
 
 
@@ -98,7 +103,11 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     if str(path) == "-":
         yield sys.stdin.buffer
         return
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise ReviewError(f"{path}: can't be read: {error.strerror}; expected a server's audit log") from None
+    with file:
         yield file
 
 

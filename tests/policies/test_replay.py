@@ -133,6 +133,24 @@ def test_broken_lines_are_counted_and_a_file_of_them_is_refused(
     assert "expected a JSON object a line" in result.exception.message
 
 
+@pytest.mark.parametrize("text", ["", "kind: Pod\nmetadata: {}\n", '{"json": "of another kind"}\n'])
+def test_a_file_without_any_entry_is_no_log_of_unused_access(
+    tmp_path: Path, against: Path, text: str
+) -> None:
+    """Invariant: nothing is called unused by a log that holds nothing."""
+    log = tmp_path / "audit.log"
+    log.write_text(text)
+    result = call(log, "--against", against)
+    assert isinstance(result.exception, click.ClickException)
+    assert f"got {len(text.splitlines())} lines and no entry of an audit log" in result.exception.message
+
+
+def test_a_log_that_is_not_there_is_said_in_words(against: Path) -> None:
+    result = call("nowhere.log", "--against", against)
+    assert isinstance(result.exception, click.ClickException)
+    assert "nowhere.log: can't be read: No such file or directory" in result.exception.message
+
+
 def test_a_line_without_end_takes_no_memory_without_end() -> None:
     longest = auditlog.LONGEST
     file = BytesIO(b"x" * (2 * longest + 5) + b"\nshort\n")
