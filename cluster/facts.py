@@ -53,11 +53,19 @@ class Backstop:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One pod of the webhook, asked over TLS: `problem` is empty, and `ends` (seconds since 1970) is of its certificate."""
+    """One pod of the webhook, asked over TLS: `problem` is empty, and its certificate holds from `begins` to `ends`.
+
+    Both are seconds since 1970.
+    """
 
     pod: str
     problem: str
+    begins: float = 0.0
     ends: float = 0.0
+
+    @property
+    def life(self) -> float:
+        return self.ends - self.begins
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def _serves(
         return Replica(name, f"no TLS on port {port}: {forward.error(port) or error}")
     finally:
         _end(raw)
-    return Replica(name, "", validity(x509.load_der_x509_certificate(certificate))[1])
+    return Replica(name, "", *validity(x509.load_der_x509_certificate(certificate)))
 
 
 def _certificate(raw: socket.socket, context: ssl.SSLContext, host: str) -> bytes:

@@ -9,7 +9,9 @@ from cluster.generated import Tree
 from policies.catalog import digest
 
 ATTEMPT = "podkeys.dev/cluster-check"  # no annotation of ours, so the webhook refuses it by name
-ENDS_SOON = 7 * 86400.0  # seconds; as the alert has it
+ENDS_SOON = (
+    7 * 86400.0
+)  # seconds, or a quarter of a shorter life, such as of one by Vault; as the alert has it
 _REMEDIES = (
     ("x509", "the webhook serves a certificate that caBundle does not verify: see serving-certificate below"),
     ("tls:", "the webhook serves a certificate that caBundle does not verify: see serving-certificate below"),
@@ -100,9 +102,7 @@ def serving_certificate(replicas: Fact[tuple[Replica, ...]], now: float) -> Find
     name = "serving-certificate"
     if isinstance(replicas, Unread):
         return replicas.finding(name)
-    expected = (
-        "each running replica to serve a certificate that caBundle verifies, for at least a week to come"
-    )
+    expected = "each running replica to serve a certificate that caBundle verifies, for a week or a quarter of its life to come"
     if not replicas:
         remedy = "kubectl describe pods -n podkeys-system says what keeps them from running"
         return failed(name, got="no running pod of the webhook", expected=expected, remedy=remedy)
@@ -113,14 +113,16 @@ def serving_certificate(replicas: Fact[tuple[Replica, ...]], now: float) -> Find
             "cert-manager's Certificate"
         )
         return failed(name, got="; ".join(wrong), expected=expected, remedy=remedy)
-    ends = min(item.ends for item in replicas)
-    day = dt.datetime.fromtimestamp(ends, dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    if ends - now < ENDS_SOON:
+    day = dt.datetime.fromtimestamp(min(item.ends for item in replicas), dt.UTC).strftime(
+        "%Y-%m-%d %H:%M UTC"
+    )
+    if any(item.ends - now < min(ENDS_SOON, item.life / 4) for item in replicas):
         return failed(
             name,
             got=f"ends {day}",
             expected=expected,
-            remedy="renew it: helm upgrade --set certificate.renewAfterDays=0, or see why cert-manager does not",
+            remedy="renew it: helm upgrade --set certificate.renewAfterDays=0, or see why cert-manager does not, or with Vault the "
+            "log of container podkeys-sidecar",
         )
     return ok(name, f"{count(len(replicas), 'replica')}, verified by caBundle, until {day}")
 

@@ -20,6 +20,7 @@ POLICIES = {
     for name in ("pods.podkeys.dev", "exec.podkeys.dev", "tokens.podkeys.dev")
 }
 IN_A_YEAR = NOW.timestamp() + 365 * 86400
+LAST_YEAR = NOW.timestamp() - 365 * 86400
 
 
 def test_a_registered_webhook_fails_closed_and_has_a_ca() -> None:
@@ -83,13 +84,23 @@ def test_the_answer_to_a_pod_that_is_tried_out_tells_what_is_wrong(
 @pytest.mark.parametrize(
     ("replicas", "result", "says"),
     [
-        ((Replica("a", "", IN_A_YEAR), Replica("b", "", IN_A_YEAR)), "ok", "2 replicas"),
+        (
+            (Replica("a", "", LAST_YEAR, IN_A_YEAR), Replica("b", "", LAST_YEAR, IN_A_YEAR)),
+            "ok",
+            "2 replicas",
+        ),
         ((), "failed", "no running pod"),
-        ((Replica("a", "", IN_A_YEAR), Replica("b", "caBundle does not verify …")), "failed", "b: caBundle"),
-        ((Replica("a", "", NOW.timestamp() + 86400),), "failed", "ends 2026-11-26"),
+        (
+            (Replica("a", "", LAST_YEAR, IN_A_YEAR), Replica("b", "caBundle does not verify …")),
+            "failed",
+            "b: caBundle",
+        ),
+        ((Replica("a", "", LAST_YEAR, NOW.timestamp() + 86400),), "failed", "ends 2026-11-26"),
+        ((Replica("a", "", NOW.timestamp() - 36000, NOW.timestamp() + 43200),), "ok", "1 replica"),
+        ((Replica("a", "", NOW.timestamp() - 66000, NOW.timestamp() + 20400),), "failed", "ends 2026-11-25"),
     ],
 )
-def test_every_replica_must_serve_what_the_bundle_verifies_for_a_week(
+def test_every_replica_must_serve_what_the_bundle_verifies_for_a_week_or_a_quarter_of_its_life(
     replicas: tuple[Replica, ...], result: str, says: str
 ) -> None:
     found = webhook.serving_certificate(replicas, NOW.timestamp())
