@@ -58,6 +58,8 @@ Check = Callable[[ServiceRole, Here], Iterator[Finding]]
 def run(draft: Draft, boundaries: Boundaries) -> None:
     """Report every claim outside, of a field that isn't wrong already."""
     for index, place in enumerate(draft.role.runs_as):
+        if not (place.cluster and place.namespace):
+            continue  # what is wrong there is reported already
         boundary = boundaries.of(place)
         if boundary is None:
             if boundaries.closed and not draft.fields.is_wrong(f"spec.runsAs[{index}]"):

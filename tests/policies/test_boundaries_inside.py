@@ -139,6 +139,15 @@ def test_a_boundary_for_other_clusters_closes_this_one_and_is_named() -> None:
     assert refusals(ROLE, BOUNDARY.replace("[east]", "[west]"), BOUNDARY) == []
 
 
+def test_a_place_that_is_written_wrong_is_held_to_no_boundary_besides(tmp_path: Path) -> None:
+    """The boundary for all clusters would be named with an empty one."""
+    wrong = ROLE.replace("cluster: east", "cluster: East").replace("team-payments", "team-web")
+    found = problems(tmp_path, {"r.yaml": wrong}, {"b.yaml": BOUNDARY.replace("[east]", "all")})
+    assert [text.partition(", expected")[0] for text in found] == [
+        "roles/r.yaml:6:15: spec.runsAs[0].cluster: got 'East'"
+    ]
+
+
 def test_each_place_of_a_role_is_held_to_its_own_boundary() -> None:
     """`{namespace}` in a role reads differently in each place, and so it is compared in each."""
     places = "  - {cluster: east, namespace: web, serviceAccounts: [a]}\n  secrets:"
