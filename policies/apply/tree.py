@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from policies import names
+from policies.apply import certificates
 from policies.apply.bundle import digest
 from policies.apply.errors import TreeError
 from policies.apply.state import Desired, Item, policy_path
@@ -182,7 +183,9 @@ def _item(folder: _Folder, file: Path, kind: str, entry: str) -> Item:
         if kind == "pki"
         else f"{cluster.identity_mount}/roles/{names.identity_pki_role(*parts)}"
     )
-    return Item("PKI role", path, owner, _fields(file, folder.text(file), path), str(file))
+    fields = _fields(file, folder.text(file), path)
+    _check_names(file, fields, folder.namespace, "" if kind == "pki" else entry)
+    return Item("PKI role", path, owner, fields, str(file))
 
 
 def _policy(file: Path, text: str, name: str) -> str:
@@ -240,6 +243,15 @@ def _check_login(folder: _Folder, file: Path, account: str, fields: dict[str, An
             raise TreeError(
                 f"{file}: data.{field}: got {fields.get(field)!r}, expected {value!r}, by its place; {_REGENERATE}"
             )
+
+
+def _check_names(file: Path, fields: dict[str, Any], namespace: str, account: str) -> None:
+    """A PKI role gives names of its own namespace, or of its own service account, and nothing else."""
+    wrong = (*certificates.openings(fields), *certificates.foreign_names(fields, namespace, account))
+    for field, got, expected in wrong:
+        raise TreeError(
+            f"{file}: data.{field}: got {got!r}, expected {expected}, by its place; {_REGENERATE}"
+        )
 
 
 def _binding(folder: _Folder, account: str) -> dict[str, Any]:
