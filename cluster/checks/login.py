@@ -41,6 +41,11 @@ def login_issuer(cluster: Cluster, config: Fact[Mapping[str, Any]], issuer: Fact
             remedy=_BOOTSTRAP.format(cluster.name),
         )
     problems = list(differences(cluster, config, issuer))
+    if not problems and config.get("kubernetes_ca_cert") and not issuer.ca_pem:
+        return Unread(
+            "kubernetes_ca_cert is compared with nothing: ConfigMap kube-root-ca.crt of namespace default was not read",
+            "allow `get` on it (docs/cluster-check.md)",
+        ).finding(name)
     if not problems:
         return ok(name, f"auth/{cluster.auth_mount} {_trusted(cluster, config, issuer)}")
     return failed(
@@ -55,6 +60,8 @@ def _trusted(cluster: Cluster, config: Mapping[str, Any], issuer: TokenIssuer) -
     if cluster.auth_method == "kubernetes":
         ca = "this cluster's CA" if config.get("kubernetes_ca_cert") else "the CA of its own pod"
         return f"asks {config.get('kubernetes_host')}, verified by {ca}"
+    if config.get("jwks_url"):
+        return f"trusts {issuer.url}, with the keys that it finds at {config['jwks_url']}: are they this cluster's?"
     return f"trusts {issuer.url} alone"
 
 

@@ -119,6 +119,16 @@ def test_an_ok_says_whom_the_server_asks() -> None:
     assert found.got == "auth/jwt-east asks https://kubernetes.default.svc, verified by the CA of its own pod"
 
 
+def test_an_ok_does_not_say_more_than_was_compared() -> None:
+    elsewhere = {**JWT, "jwt_validation_pubkeys": [], "jwks_url": "https://west.example.com/jwks"}
+    assert "at https://west.example.com/jwks" in login.login_issuer(CLUSTER, elsewhere, ISSUER).got
+    unread = replace(ISSUER, ca_pem="")
+    given = {"kubernetes_ca_cert": "another", "disable_local_ca_jwt": False}
+    kubernetes = replace(CLUSTER, auth_method="kubernetes")
+    assert login.login_issuer(kubernetes, given, unread).result == "unknown"
+    assert login.login_issuer(kubernetes, {**given, "kubernetes_ca_cert": ""}, unread).result == "ok"
+
+
 def test_a_login_mount_without_settings_or_unread_is_no_pass() -> None:
     assert login.login_issuer(CLUSTER, {}, ISSUER).got == "auth/jwt-east is not configured"
     assert login.login_issuer(CLUSTER, REASON, ISSUER).result == "unknown"
