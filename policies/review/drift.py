@@ -38,7 +38,7 @@ def _policies(server: Side, files: Side) -> Iterator[Drift]:
                 yield Drift("policy", name, "is on the server and in no file", access=True)
         elif name not in there:
             yield Drift("policy", name, f"is not on the server; {written[name].file} says it", access=True)
-        elif there[name].text != written[name].text:
+        elif there[name].text.rstrip() != written[name].text.rstrip():  # `bao policy read` adds a line's end
             yield _changed(name, server, files)
 
 

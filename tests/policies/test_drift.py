@@ -75,6 +75,13 @@ def test_another_text_of_the_same_meaning_is_no_other_access(server: Server, fil
     assert (code, found["what"]) == (0, "has another text on the server, of the same meaning")
 
 
+def test_a_policy_as_the_servers_own_command_exports_it_is_the_same(server: Server, files: Path) -> None:
+    """`bao policy read` prints a line's end after the policy's own."""
+    policy = files / "payments" / "payments" / "policy.hcl"
+    policy.write_text(policy.read_text() + "\n")
+    assert drift(server, files) == (0, [])
+
+
 def test_a_policy_that_was_widened_by_hand_is_told_with_a_path(server: Server, files: Path) -> None:
     policy = files / "payments" / "payments" / "policy.hcl"
     policy.write_text(
