@@ -54,9 +54,10 @@ def prepared(installation: Installation, tmp_path: Path) -> Iterator[Installatio
 
 @pytest.fixture
 def running() -> Iterator[Json]:
-    """A pod of the role's service account."""
+    """An injected pod of the role's service account: nodes get Vault's audience only for pods that mount it."""
     name = "asking"
-    apply(pod(name, template({}, "import time; time.sleep(3600)", serviceAccountName="leaver")))
+    asked = {"inject": "true", "secrets": "card"}
+    apply(pod(name, template(asked, "import time; time.sleep(3600)", serviceAccountName="leaver")))
     wait_for("the pod", lambda: get("pod", NAMESPACE, name)["status"]["phase"] == "Running")
     yield get("pod", NAMESPACE, name)
     kubectl("-n", NAMESPACE, "delete", "pod", name, "--wait=false", "--ignore-not-found")
