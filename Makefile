@@ -56,7 +56,7 @@ e2e: $(READY) ## on the cluster of KUBECONFIG; LOAD='kind load image-archive' or
 	@test -n "$$KUBECONFIG" || { echo "make e2e needs KUBECONFIG, of a cluster to try things in"; exit 1; }
 	@test -n "$(LOAD)" || { echo "make e2e needs LOAD, the command that loads an image archive into the nodes"; exit 1; }
 	@ENGINE="$(ENGINE)" ENGINE_FLAGS="$(ENGINE_FLAGS)" BASE="$(BASE)" tests/e2e/images $(LOAD)
-	@$(BIN)/python -m pytest -p no:cacheprovider tests/e2e
+	@$(BIN)/python -m pytest -p no:cacheprovider --durations=10 tests/e2e
 
 golden: $(READY) ## rewrite the expected files; read the diff
 	@PODKEYS_GOLDEN=rewrite $(BIN)/python -m pytest -q tests -k golden
