@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import urllib3
+import yaml
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
@@ -73,6 +74,11 @@ class Kube:
             raise UnreachableError(
                 f"{self.address}: no answer ({_innermost(error)}); check the kubeconfig's server and CA, and the network"
             ) from None
+        except ValueError as error:
+            raise UsageError(
+                f"kubeconfig: its token can't be sent ({type(error).__name__}), expected one line of ASCII; give another with "
+                "--kubeconfig or --context"
+            ) from None
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             raise RefusedError(status, message(content.decode(errors="replace")))
         return _json(content, self.address)
@@ -88,6 +94,17 @@ def connect(kubeconfig: str | None, context: str | None) -> Kube:
         if kubeconfig or context:
             raise UsageError(f"kubeconfig: {error}; give another with --kubeconfig or --context") from None
         _load_in_cluster(settings, str(error))
+    except (
+        yaml.YAMLError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:  # what the client makes of another file
+        raise UsageError(
+            f"kubeconfig {kubeconfig or ''}: got a file that is none ({type(error).__name__}), expected clusters, contexts and "
+            "users in YAML; give another with --kubeconfig"
+        ) from None
     return Kube(ApiClient(settings))
 
 

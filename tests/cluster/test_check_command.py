@@ -118,6 +118,22 @@ def test_a_wrong_word_on_the_command_line_is_named(
     assert (done.code, says in done.err) == (code, True), done
 
 
+@pytest.mark.parametrize("content", [b"not: [yaml", b"- a list", b"\xff\xfe\x00"])
+def test_a_kubeconfig_that_is_none_is_named(place: Place, content: bytes) -> None:
+    (place.folder / "broken").write_bytes(content)
+    done = podkeys(place.folder, "cluster", "check", "--cluster=east", "--kubeconfig=broken")
+    assert (done.code, "kubeconfig broken: got a file that is none" in done.err) == (64, True), done
+
+
+def test_a_token_of_two_lines_is_refused_without_being_shown(place: Place) -> None:
+    """No token in an error message."""
+    api_server.kubeconfig(place.folder, "http://127.0.0.1:1", token="canary-4711\ntoken")
+    done = podkeys(place.folder, "cluster", "check", "--cluster=east", "--kubeconfig=kubeconfig")
+    assert (done.code, "expected one line of ASCII" in done.err, "canary" in done.err) == (64, True, False), (
+        done
+    )
+
+
 def test_without_any_kubeconfig_it_says_where_one_is_looked_for(place: Place) -> None:
     done = podkeys(place.folder, "cluster", "check", "--cluster=east")
     assert (done.code, "expected one in KUBECONFIG, in ~/.kube/config" in done.err) == (64, True)
