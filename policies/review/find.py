@@ -1,5 +1,7 @@
 """From what a person calls a subject to the subjects that are meant."""
 
+import re
+
 from policies.review.errors import ReviewError
 from policies.review.inventory import Inventory
 from policies.review.subjects import Subject, subjects
@@ -26,7 +28,10 @@ def _is(subject: Subject, name: str) -> bool:
         return True
     namespace, _, account = name.removeprefix("system:serviceaccount:").replace(":", "/").partition("/")
     return any(
-        one.namespace in (namespace, "*") and one.name in (account, "*")
-        for one in subject.accounts
-        if account
+        _fits(one.namespace, namespace) and _fits(one.name, account) for one in subject.accounts if account
     )
+
+
+def _fits(pattern: str, text: str) -> bool:
+    """A `*` in what a role binds is taken as a pattern, though a server may take it as it stands: rather more than less."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text) is not None

@@ -208,6 +208,35 @@ def test_no_path_is_no_question() -> None:
     assert "got nothing, expected the API's path" in str(result.exception)
 
 
+@pytest.mark.parametrize(
+    "bound",
+    [
+        {
+            "bound_claims": {
+                "/kubernetes.io/namespace": "s*p",
+                "/kubernetes.io/serviceaccount/name": ["web", "*1"],
+            }
+        },
+        {"bound_claims": {"/kubernetes.io/namespace": "shop", "/kubernetes.io/serviceaccount/name": "*"}},
+        {"bound_subject": "system:serviceaccount:shop:api-1"},
+    ],
+)
+def test_a_service_account_stands_for_every_role_whose_pattern_it_fits(
+    tmp_path: Path, bound: dict[str, object]
+) -> None:
+    """Invariant: no role that lets somebody in is left out of what they can do."""
+    roles = tmp_path / "auth" / "jwt" / "role"
+    roles.mkdir(parents=True)
+    common = {"role_type": "jwt", "user_claim": "sub", "bound_claims_type": "glob", "token_policies": ["a"]}
+    (roles / "wide.json").write_text(json.dumps({"data": common | bound}))
+    (tmp_path / "a.hcl").write_text('path "kv/data/a" { capabilities = ["read"] }')
+    exact = {"bound_subject": "system:serviceaccount:shop:api-1", "token_policies": []}
+    (roles / "exact.json").write_text(json.dumps({"data": common | exact}))
+    assert call("can", "shop/api-1", "read", "kv/data/a", "--policies", tmp_path).return_value == 0
+    other = call("can", "web/storefront", "read", "kv/data/a", "--policies", tmp_path)
+    assert isinstance(other.exception, click.ClickException)
+
+
 def test_reach_lists_all_grouped_by_what_it_means() -> None:
     [found] = json.loads(
         call("reach", "web/storefront", "--policies", GENERATED / "eu-nl-prod-a", "--json").output
