@@ -1,5 +1,6 @@
 """From what a person calls a subject to the subjects that are meant."""
 
+import difflib
 import re
 
 from policies.review.errors import ReviewError
@@ -16,11 +17,22 @@ def named(inventory: Inventory, name: str) -> list[Subject]:
     if not found and name.lower() in inventory.policies:
         found = [Subject(name.lower(), (name.lower(),))]
     if not found:
-        known = ", ".join(subject.name for subject in list(subjects(inventory))[:5]) or "none"
         raise ReviewError(
-            f"got {name!r}, expected an auth role, a policy, or NAMESPACE/SERVICE-ACCOUNT; here are such as: {known}"
+            f"got {name!r}, expected an auth role, a policy, or NAMESPACE/SERVICE-ACCOUNT; {_meant(inventory, name)}"
         )
     return found
+
+
+def _meant(inventory: Inventory, name: str) -> str:
+    known = [subject.name for subject in subjects(inventory)]
+    accounts = (account for role in inventory.roles for account in role.accounts)
+    names = dict.fromkeys([*(f"{one.namespace}/{one.name}" for one in accounts), *known])
+    near = difflib.get_close_matches(name, names, n=3)
+    return (
+        f"did you mean {' or '.join(near)}?"
+        if near
+        else f"here are such as: {', '.join(known[:5]) or 'none'}"
+    )
 
 
 def _is(subject: Subject, name: str) -> bool:
