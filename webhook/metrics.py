@@ -82,7 +82,7 @@ class Metrics:
         )
         self._slow = Counter(
             "podkeys_slow_peers",
-            "Connections ended because a request was not sent in time, or those that wait were too many or too big.",
+            "Connections ended: a request not sent or an answer not taken in time, or too many or too big ones waited.",
             registry=self.registry,
         )
 

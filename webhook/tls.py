@@ -1,9 +1,9 @@
 """TLS for the admission port: the serving certificate as it stands on disk, and connections that can't linger."""
 
-import errno
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from cryptography import x509
 
 from webhook.kept import Kept, State, signature
 
-ANSWER_SECONDS = 2.0  # for the peer to take an answer
+RECORD = 16 * 1024  # bytes, of TLS at most
 
 
 class TLSError(ValueError):
@@ -19,23 +19,28 @@ class TLSError(ValueError):
 
 
 class RequestSocket(ssl.SSLSocket):
-    """A connection on which each answer has one deadline, however slowly it is read.
+    """A connection on which no thread waits for an answer to be read.
 
-    What is late is reported as a reset connection: gunicorn ends those without a trace.
+    What the peer does not take at once is `unsent`, until `flush` has sent the last of it.
     """
 
+    unsent: bytes = b""
+
     def sendall(self, data: bytes, flags: int = 0) -> None:  # type: ignore[override]  # gunicorn sends bytes only
-        late = time.monotonic() + ANSWER_SECONDS
-        view = memoryview(data)
-        while view:
-            remaining = late - time.monotonic()
-            if remaining <= 0:
-                raise ConnectionResetError(errno.ECONNRESET, "the answer was not read in time")
-            self.settimeout(remaining)
-            try:
-                view = view[self.send(view, flags) :]
-            except TimeoutError:
-                continue
+        del flags
+        self.unsent += data
+        with suppress(ssl.SSLWantWriteError):
+            self.flush()
+
+    def flush(self) -> None:
+        """Raises SSLWantWriteError where the peer has to read first."""
+        self.settimeout(0)
+        view = memoryview(self.unsent)
+        try:
+            while view:
+                view = view[self.send(view[:RECORD]) :]
+        finally:
+            self.unsent = bytes(view)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import chain
-from selectors import EVENT_READ
+from selectors import EVENT_READ, EVENT_WRITE
 from socket import socket
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from webhook.incoming import LONG, Incoming
 from webhook.service import Service
 from webhook.tls import RequestSocket
 
+ANSWER_SECONDS = 2.0  # for a peer to take an answer
 RETRY_SECONDS = 0.02  # until a connection that could not be accepted is tried again
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 LATER = object()  # a connection that waits for its peer, and needs no thread meanwhile
@@ -84,9 +85,11 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
         """Wait for the peer, as long as its patience lasts; time spent waiting for a thread of ours is not its fault."""
         conn.timeout = time.monotonic() + conn.patience
         self.pending_conns.append(conn)
-        self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+        unsent = len(conn.sock.unsent) if conn.initialized else 0
+        event = EVENT_WRITE if unsent else EVENT_READ
+        self.poller.register(conn.sock, event, partial(self.on_pending_socket_readable, conn))
         if conn.initialized:
-            self.held[conn] = conn.incoming.held
+            self.held[conn] = conn.incoming.held + unsent
             while sum(self.held.values()) > MAX_HELD:
                 self._end(next(conn for conn in self.held if conn in self.pending_conns))
 
@@ -135,12 +138,14 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
             super().finish_request(conn, fs)
 
     def handle(self, conn: gthread.TConn) -> object:
-        """In a thread: one step of a handshake or of a request's coming, or one request."""
+        """In a thread: one step of a handshake, of a request's coming or of an answer's going, or one request."""
         self.app.service.queue.popleft()
-        step = self._receive if conn.initialized else self._shake_hands
+        step = self._shake_hands
+        if conn.initialized:
+            step = self._send if conn.sock.unsent else self._receive
         try:
             return step(conn)
-        except ssl.SSLWantReadError:
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return LATER
         except OSError as error:
             logs.event(logging.DEBUG, "connection-failed", logs.place(error))
@@ -183,7 +188,14 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
         # reads this, and never the connection; in parts, because it copies all that it is given at once four times
         parts = (request[start : start + PART] for start in range(0, len(request), PART))
         conn.parser = http.get_parser(self.cfg, parts, conn.client)
-        return super().handle(conn)
+        conn.further = super().handle(conn)
+        conn.patience = ANSWER_SECONDS
+        return self._send(conn)
+
+    def _send(self, conn: gthread.TConn) -> object:
+        """Whether the connection is of further use, once the last of an answer was taken."""
+        conn.sock.flush()
+        return conn.further
 
     def _keepalive_after(self, conn: gthread.TConn, keepalive: bool) -> bool:  # noqa: FBT001 - gunicorn's own
         return bool(super()._keepalive_after(conn, keepalive and not conn.endless))

@@ -2,8 +2,9 @@
 
 import socket
 import ssl
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.webhook.serving import Webhook, post, review
 from tests.webhook.test_webhook_server import connected
 from webhook.incoming import MAX_BODY, MAX_DISCARDED
 from webhook.server import MAX_CONNECTIONS
-from webhook.worker import MAX_HELD
+from webhook.worker import ANSWER_SECONDS, MAX_HELD
 
 HEAD = b"POST /mutate HTTP/1.1\r\nHost: webhook\r\n"
 SLOW = "podkeys_slow_peers_total"
@@ -101,6 +102,22 @@ def test_half_sent_bodies_are_held_up_to_a_limit_and_the_oldest_are_ended(webhoo
         assert peers[0].recv(1) == b""
         peers[-1].sendall(b"x")
         assert peers[-1].recv(12) == b"HTTP/1.1 400", "the youngest is still there"
+
+
+def test_answers_that_nobody_reads_hold_no_thread(webhook: Webhook) -> None:
+    """Eight on two threads, each with more answers than the network takes: all ended, and none waited for."""
+    ended, body = webhook.metric(SLOW), review("x" * 120_000)
+    request = HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+    with _peers(webhook, 8) as peers, webhook.connect() as connection:
+        for peer in peers:
+            peer.settimeout(0.2)
+            with suppress(OSError):
+                for _ in range(200):
+                    peer.sendall(request)
+        started = time.monotonic()
+        assert post(connection, review("beside"))[0] == 200
+        assert time.monotonic() - started < ANSWER_SECONDS / 2
+        webhook.eventually(SLOW, ended + len(peers))
 
 
 def test_peers_that_connect_and_say_nothing_keep_nobody_out(webhook: Webhook) -> None:
