@@ -18,7 +18,7 @@ from policies.review.doubt import doubt
 from policies.review.errors import ReviewError
 from policies.review.examples import failures
 from policies.review.examples import read as read_examples
-from policies.review.find import named
+from policies.review.find import by_labels, named
 from policies.review.inventory import Inventory
 from policies.review.questions import OPERATIONS, Answer, ask
 from policies.review.questions import who_can as askers
@@ -64,6 +64,7 @@ def _answers(subject: str, question: tuple[str, str], **where: Any) -> list[tupl
     operation, path = question
     try:
         inventory, policies = opened(**where)
+        _labels(inventory, subject)
         answers = [ask(policies, found, operation, path) for found in named(inventory, subject)]
         _doubt(inventory, path)
     except ReviewError as error:
@@ -79,6 +80,16 @@ def _doubt(inventory: Inventory, path: str, where: str = "") -> None:
     found = doubt(inventory, path)
     if found:
         click.echo(f"{where}Note: {plain(found)}", err=True)
+
+
+def _labels(inventory: Inventory, subject: str) -> None:
+    """On standard error too: whoever is told no must know that it may be yes."""
+    found = by_labels(inventory, subject)
+    if found:
+        click.echo(
+            f"Note: not counted, as they ask for labels of {subject}'s namespace: {plain(', '.join(found))}",
+            err=True,
+        )
 
 
 def _source(inventory: Inventory, answer: Answer) -> str:
@@ -190,6 +201,7 @@ def reach(subject: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
         inventory, policies = opened(**where)
+        _labels(inventory, subject)
         found = [(one, reached(policies.rules(one))) for one in named(inventory, subject)]
     except (ReviewError, TooManyError) as error:
         raise click.ClickException(str(error)) from None
@@ -227,6 +239,8 @@ def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noq
         failed = list(failures(inventory, policies, examples))
     except (ReviewError, ProblemsError) as error:
         raise click.ClickException(str(error)) from None
+    for subject in dict.fromkeys(example.subject for example in examples):
+        _labels(inventory, subject)
     for example in examples:
         _doubt(inventory, example.path, f"{example.place.file}:{example.place.line}: ")
     if as_json:

@@ -23,6 +23,20 @@ def named(inventory: Inventory, name: str) -> list[Subject]:
     return found
 
 
+def by_labels(inventory: Inventory, name: str) -> list[str]:
+    """Roles that a service account may log in to if its namespace has the labels: what no file tells."""
+    account = _parts(name)[1]
+    every = list(subjects(inventory))
+    if not account or any(_is_called(subject, name) for subject in every):
+        return []
+    return [
+        subject.name
+        for subject in every
+        if any(one.selector and _fits(one.name, account) for one in subject.accounts)
+        and not _is(subject, name)
+    ]
+
+
 def _meant(inventory: Inventory, name: str) -> str:
     known = [subject.name for subject in subjects(inventory)]
     accounts = (account for role in inventory.roles for account in role.accounts)
@@ -36,12 +50,21 @@ def _meant(inventory: Inventory, name: str) -> str:
 
 
 def _is(subject: Subject, name: str) -> bool:
-    if name in (subject.name, subject.name.rpartition("/")[2]):
+    if _is_called(subject, name):
         return True
-    namespace, _, account = name.removeprefix("system:serviceaccount:").replace(":", "/").partition("/")
+    namespace, account = _parts(name)
     return any(
         _fits(one.namespace, namespace) and _fits(one.name, account) for one in subject.accounts if account
     )
+
+
+def _is_called(subject: Subject, name: str) -> bool:
+    return name in (subject.name, subject.name.rpartition("/")[2])
+
+
+def _parts(name: str) -> tuple[str, str]:
+    namespace, _, account = name.removeprefix("system:serviceaccount:").replace(":", "/").partition("/")
+    return namespace, account
 
 
 def _fits(pattern: str, text: str) -> bool:

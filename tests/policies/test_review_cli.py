@@ -245,6 +245,18 @@ def test_a_mistyped_subject_is_answered_with_the_nearest(subject: str, said: str
     assert said in result.exception.message
 
 
+def test_a_role_that_asks_for_labels_of_the_namespace_is_named_where_it_is_not_counted(foreign: Path) -> None:
+    """Nobody is told no for certain where the files can't say so."""
+    login = foreign / "auth" / "k8s" / "role" / "shop.json"
+    exact = {"bound_service_account_names": ["api"], "bound_service_account_namespaces": ["web"]}
+    (login.parent / "web.json").write_text(json.dumps({"data": exact | {"token_policies": ["none"]}}))
+    result = call("can", "web/api", "read", "kv/data/open", "--policies", foreign)
+    assert (result.return_value, result.stdout) == (1, "no\n")
+    assert result.stderr == "Note: not counted, as they ask for labels of web/api's namespace: k8s/shop\n"
+    assert not call("can", "shop/api", "read", "kv/data/open", "--policies", foreign).stderr
+    assert not call("can", "k8s/web", "read", "kv/data/open", "--policies", foreign).stderr
+
+
 def test_reach_lists_all_grouped_by_what_it_means() -> None:
     [found] = json.loads(
         call("reach", "web/storefront", "--policies", GENERATED / "eu-nl-prod-a", "--json").output
