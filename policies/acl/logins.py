@@ -11,6 +11,7 @@ from policies.acl.times import seconds
 _SUBJECT = "system:serviceaccount:"
 _NAME = "serviceaccount/name"
 _NAMESPACE = "kubernetes.io/namespace"
+_REGISTERED = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti"})  # RFC 7519
 ANY = ("*",)
 
 
@@ -92,14 +93,34 @@ def _claimed(data: Mapping[str, object]) -> tuple[tuple[str, ...], tuple[str, ..
     """Of a jwt role: it takes anybody whom the issuer knows, but for what it binds."""
     subject, claims = str(data.get("bound_subject") or ""), data.get("bound_claims")
     bound = claims if isinstance(claims, Mapping) else {}
-    names = _claim(bound, _NAME)
-    namespaces = _claim(bound, _NAMESPACE)
     if subject.startswith(_SUBJECT):
         namespace, _, name = subject.removeprefix(_SUBJECT).partition(":")
         return (name,), (namespace,)
-    if subject or (bound and not names and not namespaces):
+    subjects = _subjects(bound)
+    found = [one for one in map(_account, subjects) if one]
+    if subject or (subjects and not found) or not all(_may_be_a_pods(str(name)) for name in bound):
         return (), ()  # another kind of client than a service account
+    names = _claim(bound, _NAME) or tuple(dict.fromkeys(name for _, name in found))
+    namespaces = _claim(bound, _NAMESPACE) or tuple(dict.fromkeys(namespace for namespace, _ in found))
     return names or ANY, namespaces or ANY
+
+
+def _subjects(bound: Mapping[object, object]) -> tuple[str, ...]:
+    return next((_texts(value) for name, value in bound.items() if str(name).lstrip("/") == "sub"), ())
+
+
+def _account(subject: str) -> tuple[str, str] | None:
+    """Namespace and name that a subject stands for, which may hold `*`; None for what is no service account's."""
+    if not subject.startswith(_SUBJECT):
+        start, star, _ = subject.partition("*")
+        return ("*", "*") if star and _SUBJECT.startswith(start) else None
+    namespace, colon, name = subject.removeprefix(_SUBJECT).partition(":")
+    return namespace, name if colon else "*"
+
+
+def _may_be_a_pods(claim: str) -> bool:
+    """Whether the tokens of service accounts have the claim: what else is asked there is no limit to one of them."""
+    return "kubernetes.io" in claim or claim.endswith(_NAME) or claim.lstrip("/") in _REGISTERED
 
 
 def _claim(bound: Mapping[object, object], ending: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ A policy is a `*.hcl` file, a `*.json` file with a `path` in it that isn't an au
 sys/policies/acl/NAME` printed; its name is the one in a generated file's header, the comments up to the first empty line, else the
 one that was printed, else the file's.
 An auth role is a `*.json` file `{"path": "auth/MOUNT/role/NAME", "data": {…}}`, or what `bao read -format=json` printed, at
-`auth/MOUNT/role/NAME.json`.
+`auth/MOUNT/role/NAME.json`; with `certs`, `users` or `groups` for `role` where the method keeps there what gives policies.
 """
 
 import os
@@ -19,7 +19,7 @@ from policies.acl.logins import Account, Login, accounts, login
 from policies.review.errors import ReviewError
 
 _HEADER = re.compile(rb"^# policy: ([^\s]+)$", re.MULTILINE)
-_ROLE_PATH = re.compile(r"auth/(?P<mount>.+)/role/(?P<name>[^/]+)")
+_ROLE_PATH = re.compile(r"auth/(?P<mount>.+)/(?:role|certs|users|groups)/(?P<name>[^/]+)")
 _PLAIN = re.compile(rb'"engine":\s*"kv1",\s*"env":\s*\w+,\s*"path":\s*"([^"]+)"')
 # One of them is in whatever is an auth role or an exported policy: their keys may be written with escapes, too.
 _MARKS = (b'"token_policies"', b'"policies"', b'"policy"', b"\\")

@@ -1,6 +1,7 @@
 """A pull request that writes down what the server takes in one way and a reader takes in another: what it gives is told."""
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -70,6 +71,9 @@ class Folders:
 
     def can(self, *question: str) -> bool:
         return bool(call("can", *question, "--policies", self._top / "new").return_value == 0)
+
+    def lint(self) -> str:
+        return call("lint", "--policies", self._top / "new").output
 
 
 @pytest.fixture
@@ -205,3 +209,63 @@ def test_what_a_template_may_give_is_new_access(folders: Folders, before: str, a
     file = "east/shop/shop/policy.hcl"
     folders.before(**{file: policy("kv/*", SHOP) + before})
     assert folders.gate(**{file: policy("kv/*", SHOP) + after}).return_value == code
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"sub": "system:serviceaccount:*"},
+        {"/sub": ["repo:team/shop", "sys*"]},
+        {"/kubernetes.io/serviceaccount/uid": "*"},
+        {"iss": "https://kubernetes.default.svc.example.com"},
+    ],
+)
+def test_claims_that_any_service_account_has_bind_nobody(
+    folders: Folders, bao: Server, mounts: Mounts, claims: dict[str, object]
+) -> None:
+    """The real server lets one in that nobody named; who-can and lint must say so."""
+    text = role("shop", SHOP, bound_subject="", bound_claims=claims, bound_claims_type="glob")
+    bao.call("POST", f"auth/{mounts.jwt}/role/shop", json.loads(text)["data"])
+    login = {"role": "shop", "jwt": mounts.issuer.token("evil", "evil")}
+    assert SHOP in bao.call("POST", f"auth/{mounts.jwt}/login", login)["auth"]["token_policies"]
+    assert "* in * may log in" in folders.gate(**{"east/shop/shop/auth.shop.json": text}).output
+    assert folders.can("evil/evil", "read", "kv/data/shop")
+    assert {"PK401", "PK402"} <= set(re.findall(r"PK\d+", folders.lint()))
+
+
+def test_claims_of_another_kind_of_client_are_no_service_accounts(folders: Folders) -> None:
+    text = role("shop", SHOP, bound_subject="", bound_claims={"sub": "repo:team/*", "repository": "shop"})
+    folders.gate(**{"east/shop/shop/auth.shop.json": text})
+    assert not {"PK401", "PK402"} & set(re.findall(r"PK\d+", folders.lint()))
+
+
+@pytest.mark.parametrize("kind", ["certs", "users", "groups"])
+def test_logins_by_other_methods_are_seen_in_a_folder(folders: Folders, kind: str) -> None:
+    given = json.dumps({"path": f"auth/other/{kind}/team", "data": {"token_policies": [SHOP]}})
+    result = folders.gate(**{"team.json": given})
+    assert "+ other/team: kv/data/shop: gains read" in result.output
+    assert result.return_value == 1
+
+
+@pytest.mark.parametrize(
+    ("selector", "open_"),
+    [
+        ("matchLabels: {}", True),
+        ('{"matchExpressions": [{"key": "closed", "operator": "DoesNotExist"}]}', True),
+        ('{"matchExpressions": [{"key": "closed", "operator": "NotIn", "values": ["yes"]}]}', True),
+        ("matchLabels: {team: shop}", False),
+        ('{"matchExpressions": [{"key": "team", "operator": "Exists"}]}', False),
+        ("[", False),
+    ],
+)
+def test_a_selector_that_asks_for_no_label_is_any_namespace(
+    folders: Folders, selector: str, *, open_: bool
+) -> None:
+    text = role(
+        "shop",
+        SHOP,
+        bound_service_account_names=["shop"],
+        bound_service_account_namespace_selector=selector,
+    )
+    folders.gate(**{"east/shop/shop/auth.shop.json": text})
+    assert ("PK402" in folders.lint()) == open_

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import yaml
+
 from policies.review.lint.finding import Hit, at_role
 from policies.review.lint.tree import Tree
 
@@ -24,16 +26,28 @@ def any_account(tree: Tree) -> Iterator[Hit]:
 
 def any_namespace(tree: Tree) -> Iterator[Hit]:
     for role in tree.roles:
-        if "*" in role.login.namespaces or "".join(role.login.selector.split()) in (
-            "{}",
-            '{"matchLabels":{}}',
-        ):
+        if "*" in role.login.namespaces or _is_open(role.login.selector):
             yield at_role(
                 role,
                 _NAMESPACES[role.login.method],
                 f"got any namespace for {_list(role.login.names)}, expected the name of one: whoever may make a service account of that name anywhere logs in",
                 "name the namespace",
             )
+
+
+def _is_open(selector: str) -> bool:
+    """Whether a label selector (JSON or YAML) asks for no label: it takes each namespace that somebody makes without one."""
+    try:
+        wanted = yaml.load(selector, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return False  # the server refuses the login
+    if not isinstance(wanted, dict) or wanted.get("matchLabels"):
+        return False
+    expressions = wanted.get("matchExpressions")
+    return all(
+        isinstance(one, dict) and one.get("operator") in ("NotIn", "DoesNotExist")
+        for one in (expressions if isinstance(expressions, list) else ())
+    )
 
 
 def root(tree: Tree) -> Iterator[Hit]:
