@@ -95,7 +95,7 @@ def _uncovered(
 
 def _told(gains: list[tuple[str, str]], waivers: Iterable[Waiver], file: Path, today: date) -> Iterator[str]:
     """What is open as a waiver would name it, and each waiver that somebody may have counted on."""
-    yield f"{len(gains)} gains that no waiver covers:"
+    yield f"Gains that no waiver covers: {len(gains)}"
     yield from (plain(f"    {subject}: {path or 'who may log in'}") for subject, path in gains)
     for waiver in waivers:
         if today > waiver.until and any(_covers(waiver, *gain) for gain in gains):

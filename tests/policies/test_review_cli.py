@@ -418,7 +418,7 @@ def test_a_waiver_covers_what_its_subject_gains_until_its_day_and_else_it_is_sai
     config.write_text(WAIVER.format(subject=subject, until=until))
     new = edited(tmp_path, bound_subject="system:serviceaccount:web:storefront")
     result = call("diff", GENERATED, new, "--no-new-access", "--config", config)
-    told = f"1 gains that no waiver covers:\n    {API}: who may log in\n{config}:2: {said}\n" if said else ""
+    told = f"Gains that no waiver covers: 1\n    {API}: who may log in\n{config}:2: {said}\n" if said else ""
     assert (result.return_value, result.stderr) == (int(bool(said)), told)
 
 
