@@ -96,6 +96,15 @@ def test_each_flag_of_serve_is_set_by_the_chart_or_is_a_value() -> None:
     assert set(values) == set(flags_of_serve()) - DECIDED
 
 
+def test_a_number_that_serve_refuses_is_refused_as_a_value() -> None:
+    """Helm would take it, and each new pod would end as it starts."""
+    values = schema()["properties"]["flags"]["properties"]
+    for name, option in flags_of_serve().items():
+        if isinstance(option.type, click.IntRange | click.FloatRange) and name in values:
+            bounds = values[name].get("minimum"), values[name].get("maximum")
+            assert bounds == (option.type.min, option.type.max), name
+
+
 @pytest.mark.parametrize("values", [(), (EVERYTHING,), (VAULT,)])
 def test_serve_takes_the_arguments_of_the_deployment(values: tuple[str, ...], tmp_path: Path) -> None:
     command, name, *arguments = arguments_of(manifests(*values))
