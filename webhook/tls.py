@@ -32,13 +32,18 @@ class RequestSocket(ssl.SSLSocket):
         with suppress(ssl.SSLWantWriteError):
             self.flush()
 
+    def send(self, data: bytes, flags: int = 0) -> int:  # type: ignore[override]  # gunicorn sends bytes only
+        """As `sendall`: gunicorn says 100 Continue so, and would wait for ever."""
+        self.sendall(data, flags)
+        return len(data)
+
     def flush(self) -> None:
         """Raises SSLWantWriteError where the peer has to read first."""
         self.settimeout(0)
         view = memoryview(self.unsent)
         try:
             while view:
-                view = view[self.send(view[:RECORD]) :]
+                view = view[super().send(view[:RECORD]) :]
         finally:
             self.unsent = bytes(view)
 

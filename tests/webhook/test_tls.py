@@ -153,6 +153,9 @@ def test_an_answer_that_nobody_reads_holds_no_thread_and_arrives_later(
         server.sendall(answer[:3_000_000])
         server.sendall(answer[3_000_000:])
         assert 0 < len(server.unsent) < len(answer)
+        server.settimeout(None)
+        assert server.send(b"behind") == len(b"behind")
+        answer += b"behind"
         found = bytearray()
         while len(found) < len(answer):
             found += client.recv(65536)
