@@ -46,10 +46,12 @@ bench-cluster: $(READY) ## what injection adds in the cluster of KUBECONFIG, whi
 BASE ?= docker.io/library/python:3.13-slim
 ENGINE ?= $(firstword $(foreach name,buildah podman docker,$(if $(shell command -v $(name)),$(name))))
 IMAGE ?= podkeys:latest
+# so that the same source on the same base is the same digest; docker has no such flag
+SAME_TIME = $(if $(filter %docker,$(ENGINE)),,--timestamp 0)
 image: $(READY) ## one image for webhook and agent
 	@test -n "$(ENGINE)" || { echo "make image needs buildah, podman or docker; got none of them on PATH"; exit 1; }
 	@rm -rf dist && SOURCE_DATE_EPOCH=0 $(BIN)/python -m hatchling build -t wheel
-	$(ENGINE) build $(ENGINE_FLAGS) --build-arg BASE=$(BASE) -f deploy/Containerfile -t $(IMAGE) .
+	$(ENGINE) build $(SAME_TIME) $(ENGINE_FLAGS) --build-arg BASE=$(BASE) -f deploy/Containerfile -t $(IMAGE) .
 
 LOAD ?=
 e2e: $(READY) ## on the cluster of KUBECONFIG; LOAD='kind load image-archive' or another command that loads an OCI archive
