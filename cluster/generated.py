@@ -11,7 +11,9 @@ from policies.catalog import (
     CatalogError,
     Certificate,
     Cluster,
+    Identity,
     NamespaceCatalog,
+    Role,
     Secret,
     digest,
     parse_cluster,
@@ -27,34 +29,33 @@ class Tree:
     namespaces: Mapping[str, NamespaceCatalog]
     files: Mapping[str, str]
 
-    def accounts(self) -> Iterator[tuple[str, str, str]]:
-        """Namespace, service account, and the role file that names them."""
+    def roles(self) -> Iterator[tuple[str, Role]]:
+        """With the namespace of each."""
         for namespace, catalog in self.namespaces.items():
             for role in catalog.roles.values():
-                for account in role.service_accounts:
-                    yield namespace, account, role.source
+                yield namespace, role
+
+    def accounts(self) -> Iterator[tuple[str, str, str]]:
+        """Namespace, service account, and the role file that names them."""
+        for namespace, role in self.roles():
+            for account in role.service_accounts:
+                yield namespace, account, role.source
 
     def secrets(self) -> Iterator[Secret]:
-        for catalog in self.namespaces.values():
-            for role in catalog.roles.values():
-                yield from role.secrets.values()
+        for _, role in self.roles():
+            yield from role.secrets.values()
 
-    def certificates(self) -> Iterator[Certificate]:
-        for catalog in self.namespaces.values():
-            for role in catalog.roles.values():
-                yield from role.certificates.values()
+    def signed(self, mount: str) -> Iterator[Certificate | Identity]:
+        """What roles have signed by `mount`."""
+        for _, role in self.roles():
+            identities = (account.identity for account in role.service_accounts.values())
+            for item in (*role.certificates.values(), *identities):
+                if item and item.sign.startswith(f"{mount}/sign/"):
+                    yield item
 
     def longest_life(self, mount: str) -> int:
         """In seconds, of what roles have signed by `mount`; 0 where nothing is."""
-        lives = [item.ttl_seconds for item in self.certificates() if item.sign.startswith(f"{mount}/sign/")]
-        for catalog in self.namespaces.values():
-            for role in catalog.roles.values():
-                lives += [
-                    account.identity.ttl_seconds
-                    for account in role.service_accounts.values()
-                    if account.identity and account.identity.sign.startswith(f"{mount}/sign/")
-                ]
-        return max(lives, default=0)
+        return max((item.ttl_seconds for item in self.signed(mount)), default=0)
 
 
 def read(generated: Path, name: str) -> Tree:

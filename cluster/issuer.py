@@ -1,7 +1,6 @@
 """Who signs a cluster's service account tokens: its issuer URL, algorithms and public keys. Pure."""
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -66,5 +65,5 @@ def _form(pem: str) -> bytes:
     try:
         key = load_pem_public_key(pem.encode())
         return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm, binascii.Error):
+    except (ValueError, UnsupportedAlgorithm):
         return pem.encode()

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from cluster.checks.login import differences
 from cluster.errors import ClusterError
-from cluster.finding import Fact, Unread
+from cluster.finding import Fact, Unread, count
 from cluster.generated import Tree
 from cluster.issuer import TokenIssuer
 from cluster.server_facts import Mount, ServerFacts, Signer
@@ -160,7 +160,7 @@ def _settings(cluster: Cluster, issuer: TokenIssuer, *, discovery: bool) -> tupl
         ca = issuer.ca_pem if issuer.url.partition("//")[2].startswith(_OURS) else ""
         fields = {"oidc_discovery_url": issuer.url, "oidc_discovery_ca_pem": ca}
         return bound | fields, f"tokens of {issuer.url}, whose keys the server fetches there"
-    keys = f"{len(issuer.keys)} key" + ("" if len(issuer.keys) == 1 else "s")
+    keys = count(len(issuer.keys), "key")
     return bound | {
         "jwt_validation_pubkeys": list(issuer.keys)
     }, f"tokens of {issuer.url}, {keys} as it has now"

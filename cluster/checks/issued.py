@@ -11,6 +11,7 @@ from certs.renewal import MAX_BACKDATING, Life, length, starts
 from cluster.finding import Fact, Finding, Unread, count, failed, listed, ok
 from cluster.generated import Tree
 from cluster.server_facts import Issued
+from policies.catalog import Identity
 
 FIRST_SHARE, LAST_SHARE = 0.45, 0.55  # of a life: `certs.renewal` renews between these
 
@@ -58,18 +59,12 @@ def _parsed(entry: Issued, roles: Mapping[frozenset[str], str]) -> Iterator[Live
 
 def _roles(tree: Tree, mount: str) -> dict[frozenset[str], str]:
     """PKI roles of this mount by the names that they sign."""
-    start = f"{mount}/sign/"
-    found = {
-        frozenset(item.dns_names): item.sign.removeprefix(start)
-        for item in tree.certificates()
-        if item.sign.startswith(start)
+    return {
+        frozenset({item.spiffe_id} if isinstance(item, Identity) else item.dns_names): item.sign.removeprefix(
+            f"{mount}/sign/"
+        )
+        for item in tree.signed(mount)
     }
-    for catalog in tree.namespaces.values():
-        for role in catalog.roles.values():
-            for account in role.service_accounts.values():
-                if account.identity and account.identity.sign.startswith(start):
-                    found[frozenset({account.identity.spiffe_id})] = account.identity.sign.removeprefix(start)
-    return found
 
 
 def not_renewed(items: Sequence[Live], now: float) -> tuple[Live, ...]:
