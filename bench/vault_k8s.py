@@ -93,7 +93,7 @@ def permissions() -> list[Json]:
     ]
 
 
-def server(certificate: Path, key: Path) -> list[Json]:
+def container() -> Json:
     settings = {
         "LISTEN": ":8443",
         "VAULT_ADDR": "https://vault.vault.svc:8200",
@@ -101,7 +101,7 @@ def server(certificate: Path, key: Path) -> list[Json]:
         "TLS_CERT_FILE": "/tls/tls.crt",
         "TLS_KEY_FILE": "/tls/tls.key",
     }
-    container = {
+    return {
         "name": NAME,
         "image": "localhost/podkeys:e2e",
         "imagePullPolicy": "IfNotPresent",
@@ -113,9 +113,12 @@ def server(certificate: Path, key: Path) -> list[Json]:
             "periodSeconds": 1,
         },
     }
+
+
+def server(certificate: Path, key: Path) -> list[Json]:
     labels = {"app": NAME}
     metadata = {"name": NAME, "namespace": HOME}
-    spec = {"containers": [container], "volumes": [{"name": "tls", "secret": {"secretName": NAME}}]}
+    spec = {"containers": [container()], "volumes": [{"name": "tls", "secret": {"secretName": NAME}}]}
     files = {"tls.crt": certificate.read_bytes(), "tls.key": key.read_bytes()}
     return [
         {

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -112,8 +113,17 @@ def _word(outcome: Outcome) -> str:
     return "skipped" if isinstance(outcome, Skip) else "denied"
 
 
+def _http_error(
+    metrics: Metrics, status: int, message: str, headers: dict[str, str] | None = None
+) -> Response:
+    metrics.refused(status)
+    logs.event(logging.WARNING, "refused", {"status": status, "message": message})
+    return Response(f"podkeys: {message}\n", status, headers, mimetype="text/plain")
+
+
 def create(admission: Admission) -> Flask:
     app = Flask(__name__, static_folder=None)
+    http_error = partial(_http_error, admission.metrics)
 
     @app.post(PATH, provide_automatic_options=False)
     def mutate() -> Response:
@@ -148,10 +158,5 @@ def create(admission: Admission) -> Flask:
             f"{error.name}; expected POST {PATH} or {WORKLOADS_PATH} with an AdmissionReview",
             headers,
         )
-
-    def http_error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-        admission.metrics.refused(status)
-        logs.event(logging.WARNING, "refused", {"status": status, "message": message})
-        return Response(f"podkeys: {message}\n", status, headers, mimetype="text/plain")
 
     return app
