@@ -80,8 +80,12 @@ def _renderer(file: File) -> Callable[[str, Values], str]:
 
 
 def _json(source: str, values: Values) -> str:
+    return _dumped(source, values) + "\n"
+
+
+def _dumped(source: str, value: object) -> str:
     try:
-        return json.dumps(values, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
     except ValueError:
         raise AgentError(
             "render", f"{source} holds a number that JSON can't carry", "write it as a string"
@@ -181,7 +185,7 @@ def _text(source: str, key: str, values: Values) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bool | int | float):
-        return _json(source, value).rstrip("\n")  # type: ignore[arg-type] # a scalar is JSON too
+        return _dumped(source, value)
     kind = "null" if value is None else "a list" if isinstance(value, list) else "an object"
     raise AgentError(
         "render",

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from agent import files, login, report, state, wire
 from agent.clock import Clock
@@ -51,7 +52,7 @@ class Tick:
             self._attempt(TOKEN, self._look_at_token)
         while tasks := [task for task in self._due() if task not in self._done]:
             self._done.add(tasks[0])  # one at a time: a new token makes other tasks due
-            self._attempt(tasks[0], lambda task=tasks[0]: self._do(task))  # type: ignore[misc]
+            self._attempt(tasks[0], partial(self._do, tasks[0]))
         changed = self._write()
         self._work.save()  # what follows can take seconds, and readers have the new files
         if changed and self._pod.config.on_change:

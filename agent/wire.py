@@ -49,7 +49,7 @@ def connected(
         raw.settimeout(_left(clock, until))
         if context:
             return context.wrap_socket(raw, server_hostname=host)
-        return _PlainSocket(raw.family, raw.type, raw.proto, raw.detach())
+        return _Bounded(raw.family, raw.type, raw.proto, raw.detach())
     except BaseException:
         raw.close()
         raise
@@ -72,7 +72,7 @@ def _left(clock: Clock, until: float) -> float:
     return left
 
 
-class _Bounded:
+class _Bounded(socket.socket):
     """A socket whose every read ends at one moment, however slowly the bytes drip."""
 
     _clock: Clock
@@ -83,7 +83,11 @@ class _Bounded:
         self._shrink()
 
     def _shrink(self) -> None:
-        self.settimeout(_left(self._clock, self._until))  # type: ignore[attr-defined] # a socket is mixed in below
+        self.settimeout(_left(self._clock, self._until))
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - handed on as they come
+        self._shrink()
+        return super().recv_into(*args, **kwargs)
 
 
 def bound(connection: object, clock: Clock, until: float) -> None:
@@ -91,22 +95,14 @@ def bound(connection: object, clock: Clock, until: float) -> None:
         connection.bound(clock, until)
 
 
-class _PlainSocket(_Bounded, socket.socket):
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - handed on as they come
-        self._shrink()
-        return super().recv_into(*args, **kwargs)
-
-
-class _TLSSocket(_Bounded, ssl.SSLSocket):
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401 - handed on as they come
-        self._shrink()
-        return super().recv_into(*args, **kwargs)
+class _BoundedTLS(_Bounded, ssl.SSLSocket):
+    """`_Bounded.recv_into` comes first, and hands on to TLS."""
 
 
 def tls_context(ca_pem: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and host name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = _TLSSocket
+    context.sslsocket_class = _BoundedTLS
     if not ca_pem:
         context.load_default_certs()
         return context

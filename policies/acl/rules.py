@@ -3,7 +3,7 @@
 OpenBao's acl.go: NewACL merges, AllowOperation and CheckAllowedFromNonExactPaths look up.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -150,12 +150,8 @@ def _parameters(first: Parameters | None, second: Parameters | None) -> Paramete
         return first
     if first is None:
         return second
-    joined: dict[str, tuple[object, ...]] = dict(first)
+    joined = dict(first)
     for name, values in second.items():
         either_any = not values or (name in first and not first[name])
         joined[name] = () if either_any else values + first.get(name, ())
-    return _typed(joined)
-
-
-def _typed(joined: Mapping[str, tuple[object, ...]]) -> Parameters:
-    return joined  # type: ignore[return-value]
+    return joined

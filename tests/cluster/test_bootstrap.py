@@ -1,6 +1,7 @@
 """`podkeys cluster bootstrap` against a real server, from nothing to a pod's login."""
 
 import urllib.error
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,16 +169,9 @@ def test_a_mount_of_another_version_differs() -> None:
 
 @pytest.mark.parametrize("field", ["mounts", "logins"])
 def test_nothing_is_decided_without_seeing_what_is_there(field: str) -> None:
-    found = {
-        "mounts": {},
-        "logins": {},
-        "login": {},
-        "serving": (),
-        "identity": (),
-        field: Unread("forbidden", "allow it"),
-    }
+    facts = replace(EMPTY, **{field: Unread("forbidden", "allow it")})
     with pytest.raises(ClusterError, match="forbidden"):
-        decide(tree(), ServerFacts(**found), ISSUER, discovery=False)  # type: ignore[arg-type] # by name
+        decide(tree(), facts, ISSUER, discovery=False)
 
 
 def test_without_a_token_it_says_how_to_give_one(place: Place, bao: Server) -> None:
