@@ -3,7 +3,6 @@
 import base64
 import datetime as dt
 import random
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -294,7 +293,6 @@ SHAPES = st.fixed_dictionaries(
 MOSTLY_GOOD: dict[str, object] = {"ca": True, "path_length": None, "start": NOW - dt.timedelta(days=1)}
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is the oracle, and not on PATH")
 @settings(max_examples=60)
 @given(
     shapes=st.lists(st.tuples(SHAPES, st.sampled_from(sorted({"", *MOSTLY_GOOD}))), min_size=0, max_size=3),
