@@ -74,11 +74,9 @@ def repository(tmp_path: Path) -> Repository:
     shutil.copytree(EXAMPLE, tmp_path / "origin")
     (tmp_path / "temp").mkdir()
     made = Repository(tmp_path / "origin", tmp_path / "temp", environment)
-    done = made.run(
-        "git init -q -b main && git add -A && git commit -q -m first && git clone -q . ../work/clone"
-    )
+    done = made.run("git init -q -b main && git add -A && git commit -q -m first && git clone -q . ../clone")
     assert done.returncode == 0, done.stderr
-    made = Repository(tmp_path / "work" / "clone", tmp_path / "temp", environment)
+    made = Repository(tmp_path / "clone", tmp_path / "temp", environment)
     role = made.clone / "roles" / "payments.yaml"
     role.write_text("# what the team of payments needs\n" + role.read_text())
     made.commit()
