@@ -103,9 +103,13 @@ def to_json(bundle: Bundle) -> bytes:
 
 
 def verified(file: Path, keys: Iterable[Ed25519PublicKey]) -> Bundle:
-    """The bundle, where one of the keys signed it. Raises TreeError."""
+    """The bundle, where one of the keys signed it. All are taken first: one that can't be read is told though another fits.
+
+    Raises TreeError.
+    """
+    known = tuple(keys)
     bundle = _read(file)
-    for key in keys:
+    for key in known:
         try:
             key.verify(bundle.signature, signed_bytes(bundle.files))
         except InvalidSignature:

@@ -135,6 +135,12 @@ def test_a_key_that_is_not_there_is_said_to_be_missing(base: Path) -> None:
     assert "gone.pem: can't be read: No such file or directory" in result.output
 
 
+def test_a_second_key_that_is_none_is_told_though_the_first_fits(base: Path) -> None:
+    sign(base)
+    result = verify(base, "--public-key", base / "review.pem")
+    assert (result.return_value, "got a private key" in result.output) == (1, True)
+
+
 def reviewed_tree(base: Path) -> dict[str, str]:
     return digests(base / "generated")
 
