@@ -12,6 +12,7 @@ import pytest
 
 import podkeys
 from demo import openbao
+from policies.names import MARK
 from policies.review import auditlog
 
 OLD = """
@@ -19,7 +20,8 @@ path "kv1/a" { capabilities = ["create", "read", "update"] }
 path "kv1/" { capabilities = ["list"] }
 path "kv1/limited" { capabilities = ["update", "create"] allowed_parameters = { "colour" = ["red"] "size" = [] } }
 """
-NEW = """# source: shop.yaml
+GENERATED = f"{MARK}\n# source: shop.yaml\n"
+NEW = """
 
 # secret a
 path "kv1/a" {
@@ -67,7 +69,7 @@ def audit_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def against(tmp_path: Path) -> Path:
-    (tmp_path / "shop.hcl").write_text(NEW)
+    (tmp_path / "shop.hcl").write_text(GENERATED + NEW)
     (tmp_path / "mail.hcl").write_text('path "kv1/mail" { capabilities = ["read"] }')
     return tmp_path
 
@@ -88,7 +90,13 @@ def test_it_says_what_breaks_what_opens_and_what_was_never_used(audit_log: Path,
     assert [(one["operation"], one["path"]) for one in found["opens"]] == [("read", "kv1/b")]
     assert [(one["operation"], one["path"]) for one in found["hidden"]] == [("create", "kv1/limited")]
     assert found["unused"] == [
-        {"file": "shop.hcl", "line": 9, "path": "kv1/never", "roleFile": "shop.yaml", "entry": "secret never"}
+        {
+            "file": "shop.hcl",
+            "line": 11,
+            "path": "kv1/never",
+            "roleFile": "shop.yaml",
+            "entry": "secret never",
+        }
     ]
     assert found["silentPolicies"] == ["mail"]
     assert found["requests"] == 7
@@ -101,10 +109,34 @@ def test_the_text_leads_to_the_role_file_and_shows_no_value(audit_log: Path, aga
         "Would break: 2\n  1 x create kv1/a: the deciding stanza lacks the capability; with shop\n"
         in result.output
     )
-    assert "Granted and not used: 1\n  shop.hcl:9: kv1/never (shop.yaml: secret never)\n" in result.output
+    assert "Granted and not used: 1\n  shop.hcl:11: kv1/never (shop.yaml: secret never)\n" in result.output
     assert "Policies whose tokens did nothing: 1\n  mail\n" in result.output
     assert CANARY not in result.output
     assert "hmac-" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("head", "entry"),
+    [
+        (GENERATED.replace("\n", "\r\n"), "secret never"),
+        ("# source: shop.yaml\n\n", ""),
+        (f"{MARK}\n# \u2028 \x0b\n", ""),
+        (f"{GENERATED}# owner: \u2028 \x0b\n", "secret never"),
+    ],
+    ids=["other line ends", "not generated", "without a role file", "odd line ends in the header"],
+)
+def test_an_entry_is_named_as_generation_wrote_it_alone(
+    audit_log: Path, tmp_path: Path, head: str, entry: str
+) -> None:
+    """Invariant: nobody is sent to a role file by a comment that anybody may have written."""
+    text = NEW.replace("\n", "\r\n") if "\r" in head else NEW
+    (tmp_path / "shop.hcl").write_bytes((head + text).encode())
+    [found] = json.loads(call(audit_log, "--against", tmp_path, "--json").output)["unused"]
+    assert (found["path"], found["entry"], found["roleFile"]) == (
+        "kv1/never",
+        entry,
+        "shop.yaml" if entry else "",
+    )
 
 
 def test_the_policies_that_the_server_had_break_nothing(audit_log: Path, tmp_path: Path) -> None:

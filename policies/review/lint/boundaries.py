@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from policies.generate.hcl import OWN_TOKEN
 from policies.review.lint.finding import Hit, at, at_policy
 from policies.review.lint.tree import Grant, Looked, Tree
+from policies.review.origin import origin
 from policies.roles.checks import api_path, expand
 from policies.roles.types import Boundary, RunsAs
 
 _NAME = re.compile(r"podkeys\.(?P<cluster>[^.]+)\.(?P<namespace>[^.]+)\.")
-_OWNER = re.compile(rb"^# owner:  (.+)$", re.MULTILINE)
 _OWN = frozenset(stanza.path for stanza in OWN_TOKEN)
 _FIX = (
     "ask who keeps the boundaries to widen them, or narrow the role file and run `podkeys policies generate`"
@@ -37,8 +37,7 @@ def outside(tree: Tree) -> Iterator[Hit]:
 
 
 def _owner(looked: Looked, boundary: Boundary) -> Iterator[Hit]:
-    found = _OWNER.search(looked.file.text, 0, 1000)
-    owner = found[1].decode("utf-8", "replace") if found else ""
+    owner = origin(looked.file).owner
     if owner not in boundary.owners:
         expected = ", ".join(boundary.owners)
         message = f"got the owner {owner!r}, outside {_place(boundary, 'owners')}, expected one of {expected}"

@@ -15,14 +15,13 @@ from policies.review.inventory import read
 from policies.review.lint import run
 from policies.review.lint.settings import Settings
 from policies.review.lint.tree import Reading, tree
+from policies.review.log_file import read_log
+from policies.review.origin import unused
 from policies.review.replay import Replay
-from policies.review.replay_cli import read_log, unused
 from policies.review.report import revision
 from policies.review.report.access import accesses
 from policies.review.report.facts import Facts, Made, Since, Usage, since
 from policies.review.report.services import Cluster, services
-
-_OF_ALL_AGENTS = "the agent:"  # how the entry of a stanza begins that generation gives to everybody
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,8 @@ class Sources:
 def collected(sources: Sources, reading: Reading) -> Facts:
     """Raises ReviewError, TooManyError, OSError."""
     folder = sources.folder
-    inventory = read(folder)
-    side = Side(inventory, subjects.Policies(inventory, subjects.Reading(reading.dialect, reading.now)))
+    side = _side(folder, reading)
+    inventory = side.inventory
     clusters = tuple(_clusters(folder))
     made = Made(
         reading.now,
@@ -57,6 +56,11 @@ def collected(sources: Sources, reading: Reading) -> Facts:
         _since(folder, sources.ref, side, reading) if sources.ref is not None else None,
         _usage(sources.audit_log, side, reading) if sources.audit_log else None,
     )
+
+
+def _side(folder: Path, reading: Reading) -> Side:
+    inventory = read(folder)
+    return Side(inventory, subjects.Policies(inventory, subjects.Reading(reading.dialect, reading.now)))
 
 
 def _clusters(folder: Path) -> Iterator[Cluster]:
@@ -78,21 +82,19 @@ def _since(folder: Path, ref: str, new: Side, reading: Reading) -> Since:
     commit = revision.commit_of(folder, ref)
     with tempfile.TemporaryDirectory(prefix="podkeys-audit-") as name:
         revision.extract(folder, commit, Path(name))
-        inventory = read(Path(name))
-        old = Side(inventory, subjects.Policies(inventory, subjects.Reading(reading.dialect, reading.now)))
-        return since(ref, commit, old=old, new=new)
+        return since(ref, commit, old=_side(Path(name), reading), new=new)
 
 
 def _usage(audit_log: Path, side: Side, reading: Reading) -> Usage:
     replay = Replay(side.inventory, side.policies, dialect=reading.dialect, now=reading.now)
     wrong = read_log(audit_log, replay)
-    granted = [unused(side.inventory, stanza) for stanza in replay.unused()]
+    granted = unused(side.inventory, replay.unused())
     found = replay.found
     return Usage(
         found.requests,
         found.first,
         found.last,
-        tuple(one for one in granted if not one["entry"].startswith(_OF_ALL_AGENTS)),
+        tuple(one for one in granted if not one.of_all_agents),
         tuple(replay.silent()),
         dict(found.skipped.most_common()),
         wrong,

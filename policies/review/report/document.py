@@ -7,9 +7,9 @@ from typing import Any
 from policies.review import show
 from policies.review.inventory import AuthRole, PolicyFile
 from policies.review.lint import report as lint
+from policies.review.origin import origin, unused_json
 from policies.review.report.access import Access
 from policies.review.report.facts import Facts, Since, Usage
-from policies.review.report.services import origin
 
 
 def document(facts: Facts) -> str:
@@ -38,8 +38,7 @@ def document(facts: Facts) -> str:
 
 def _policy(name: str, file: PolicyFile) -> dict[str, Any]:
     said = origin(file)
-    owner, source = said.get("owner", ""), said.get("source", "")
-    return {"name": name, "file": file.file, "owner": owner, "roleFile": source}
+    return {"name": name, "file": file.file, "owner": said.owner, "roleFile": said.role_file}
 
 
 def _role(role: AuthRole) -> dict[str, Any]:
@@ -112,7 +111,7 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "requests": usage.requests,
         "first": usage.first,
         "last": usage.last,
-        "unused": list(usage.unused),
+        "unused": list(map(unused_json, usage.unused)),
         "silentPolicies": list(usage.silent),
         "skipped": dict(usage.skipped),
         "wrongLines": usage.wrong,

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from policies.acl.changes import Change
 from policies.review.diff import LoginChange, Side, changes, login_changes
 from policies.review.inventory import Inventory
 from policies.review.lint.run import Report as Lint
+from policies.review.origin import Unused
 from policies.review.report.access import Access
 from policies.review.report.services import Cluster
 
@@ -37,7 +37,7 @@ class Since:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """By an audit log. `unused`: stanzas with `file`, `line`, `path`, `roleFile`, `entry`, but those that all agents have.
+    """By an audit log. `unused`: without what all agents have.
 
     `silent`: policies none of whose tokens did anything. `skipped`: requests not looked at, by reason; `wrong` lines.
     """
@@ -45,7 +45,7 @@ class Usage:
     requests: int
     first: str
     last: str
-    unused: tuple[Mapping[str, Any], ...]
+    unused: tuple[Unused, ...]
     silent: tuple[str, ...]
     skipped: Mapping[str, int]
     wrong: int

@@ -1,19 +1,16 @@
 """Who is in the report: each auth role, and each policy that none names, with its cluster and namespace. Pure."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from policies.names import MARK
-from policies.review.inventory import AuthRole, Inventory, PolicyFile
+from policies.review.inventory import AuthRole, Inventory
+from policies.review.origin import Origin, origin
 from policies.review.subjects import Subject, subjects
 
 ANY = "any namespace"
 SEVERAL = "several namespaces"
 OTHERS = "logins that are not for service accounts"
 UNNAMED = "policies that no auth role has"
-_HEADER = re.compile(r"^# (source|owner): +(.+)$", re.MULTILINE)
-_HEADER_LENGTH = 1000
 _LISTED = 3  # namespaces of one role that are named; of more it is said that they are several
 
 
@@ -58,15 +55,15 @@ def _service(
 ) -> Service:
     files = [inventory.policies[name] for name in subject.policies]
     where = _cluster(role.file if role else files[0].file, clusters)
-    said = next(filter(None, map(origin, files)), {})
+    said = next((one for one in map(origin, files) if one != Origin()), Origin())
     return Service(
         subject,
         _name(subject, role),
         _namespace(role),
         where.name if where else "",
         where.server if where else "",
-        said.get("owner", ""),
-        said.get("source", ""),
+        said.owner,
+        said.role_file,
         role,
     )
 
@@ -89,15 +86,3 @@ def _namespace(role: AuthRole | None) -> str:
     if "*" in spaces:
         return ANY
     return SEVERAL if len(spaces) > _LISTED else ", ".join(sorted(spaces)) or OTHERS
-
-
-def origin(file: PolicyFile) -> dict[str, str]:
-    """`source` and `owner` of a generated policy; of another, nothing: anybody may write such a line."""
-    text = file.text[:_HEADER_LENGTH].decode("utf-8", "replace")
-    return dict(_lines(text)) if text.startswith(MARK) else {}
-
-
-def _lines(text: str) -> Iterator[tuple[str, str]]:
-    """Of the comments at its beginning alone."""
-    for found in _HEADER.finditer(text.partition("\n\n")[0]):
-        yield found[1], found[2]

@@ -1,0 +1,25 @@
+"""Options that several commands take, in the same words."""
+
+from pathlib import Path
+
+import click
+
+from policies.acl.dialects import DIALECTS, NEWEST
+
+folder = click.option(
+    "--policies",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    default=Path("generated"),
+    show_default=True,
+    help="Folder of policies (*.hcl, *.json) and auth roles (*.json), generated or not.",
+)
+dialect = click.option(
+    "--dialect",
+    type=click.Choice(sorted(DIALECTS)),
+    default=NEWEST.name,
+    show_default=True,
+    help="The server whose rules are followed: the newest of that name or older than the next.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")
