@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from policies.acl.dialects import DIALECTS, NEWEST
+from policies.acl.dialects import DIALECTS
 from policies.acl.language import TooManyError
 from policies.apply.show import plain
 from policies.errors import ProblemsError
-from policies.review import advice, show, source
+from policies.review import advice, options, show, source
 from policies.review.doubt import doubt
 from policies.review.errors import ReviewError
 from policies.review.examples import failures
@@ -29,16 +29,7 @@ _SOURCE = re.compile(rb"^# source: (.+)$", re.MULTILINE)
 
 
 def answer_options(command: Callable[..., int]) -> Callable[..., int]:
-    command = click.option("--json", "as_json", is_flag=True, help="The answer as JSON on standard output.")(
-        command
-    )
-    return click.option(
-        "--dialect",
-        type=click.Choice(sorted(DIALECTS)),
-        default=NEWEST.name,
-        show_default=True,
-        help="The server whose rules are followed: the newest of that name or older than the next.",
-    )(command)
+    return options.dialect(options.as_json(command))
 
 
 def _some(_context: click.Context, parameter: click.Parameter, value: str) -> str:

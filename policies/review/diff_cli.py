@@ -16,8 +16,8 @@ from policies.review import show
 from policies.review.cli import answer_options, opened
 from policies.review.diff import LoginChange, Side, changes, login_changes
 from policies.review.errors import ReviewError
-from policies.review.lint.cli import DEFAULT_FILE, read_settings
 from policies.review.lint.settings import NEW_ACCESS, Waiver
+from policies.review.lint.settings_file import DEFAULT_FILE, read_settings
 
 
 @click.command(short_help="What a change of policies gives and takes")

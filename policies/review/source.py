@@ -8,20 +8,13 @@ import click
 
 from policies.review.errors import ReviewError
 from policies.review.inventory import Inventory, has_files, read
+from policies.review.options import folder as folder_option
 
 
 def options(command: Callable[..., int]) -> Callable[..., int]:
     """Parameters `folder`, and those of `opened`."""
     found = (
-        click.option(
-            "--policies",
-            "folder",
-            type=click.Path(path_type=Path),
-            metavar="DIRECTORY",
-            default=Path("generated"),
-            show_default=True,
-            help="Folder of policies (*.hcl, *.json) and auth roles (*.json), generated or not.",
-        ),
+        folder_option,
         click.option("--address", default="", metavar="URL", help="Ask this server instead of a folder."),
         click.option(
             "--ca-file", type=click.Path(path_type=Path), help="The server's CA, PEM; else the system's."

@@ -8,29 +8,21 @@ from typing import Any
 
 import click
 
-from policies.acl.dialects import DIALECTS, NEWEST
+from policies.acl.dialects import DIALECTS
 from policies.errors import ProblemsError
-from policies.review import source
+from policies.review import options, source
 from policies.review.errors import ReviewError
-from policies.review.lint import report, run, sarif, settings
-from policies.review.lint.tree import Reading, tree
+from policies.review.lint import report, run, sarif, settings, settings_file
+from policies.review.lint.tree import Reading, Tree, tree
 from policies.roles.cli import folder_option
 from policies.roles.folder import NO_BOUNDARIES, Clusters, boundaries_folder, boundaries_for
 from policies.roles.inside import OPEN, Boundaries
-
-DEFAULT_FILE = Path("podkeys-lint.yaml")
 
 
 @click.command(short_help="What a security reviewer must be told")
 @source.options
 @folder_option
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help=f"Severities and waivers. Default: {DEFAULT_FILE}, where it is there.",
-)
+@settings_file.option
 @click.option(
     "--severity",
     "severities",
@@ -43,14 +35,8 @@ DEFAULT_FILE = Path("podkeys-lint.yaml")
     type=click.Choice(["critical", "high", "medium", "low"]),
     help="Exit 1 from this severity on. Default: medium.",
 )
-@click.option(
-    "--dialect",
-    type=click.Choice(sorted(DIALECTS)),
-    default=NEWEST.name,
-    show_default=True,
-    help="The server whose rules are followed: the newest of that name or older than the next.",
-)
-@click.option("--json", "as_json", is_flag=True, help="The findings as JSON on standard output.")
+@options.dialect
+@options.as_json
 @click.option(
     "--format",
     "form",
@@ -84,38 +70,28 @@ def lint(
 
     Exit codes: 0 nothing from --fail-on on; 1 findings; 64 usage; 69 no answer from the server.
     """  # noqa: D301 - \b is click's mark for lines as they stand
-    now = datetime.now(UTC)
     try:
-        chosen = settings.overridden(read_settings(file), severities, fail_on or "")
+        chosen = settings.overridden(settings_file.read_settings(file), severities, fail_on or "")
     except (ReviewError, ProblemsError) as error:
         raise click.UsageError(str(error)) from None
+    now = datetime.now(UTC)
     try:
-        limits = _boundaries(boundaries)
-        looked = tree(source.opened(folder, **server), Reading(DIALECTS[dialect], now), limits)
+        looked = _looked(boundaries, Reading(DIALECTS[dialect], now), folder, **server)
     except (ReviewError, ProblemsError) as error:
         raise click.ClickException(str(error)) from None
-    if limits is OPEN and any(policy.generated for policy in looked.policies.values()):
-        click.echo(NO_BOUNDARIES, err=True)
     found = run.lint(looked, chosen, now.date())
-    click.echo(
-        _shown(
-            found, server["address"] or folder.as_posix(), file or DEFAULT_FILE, "json" if as_json else form
-        )
-    )
+    where = server["address"] or folder.as_posix()
+    click.echo(_shown(found, where, file or settings_file.DEFAULT_FILE, "json" if as_json else form))
     return int(found.fails(chosen.fail_on))
 
 
-def read_settings(file: Path | None) -> settings.Settings:
-    """Of the file that was named; else of the default one, if it is there. Raises ReviewError, ProblemsError."""
-    path = file or DEFAULT_FILE
-    try:
-        return settings.parse(str(path), path.read_bytes())
-    except FileNotFoundError:
-        if file is None:
-            return settings.Settings()
-        raise ReviewError(f"{path}: no such file, expected severities and waivers") from None
-    except OSError as error:
-        raise ReviewError(f"{path}: can't be read: {error.strerror}") from None
+def _looked(boundaries: Path | None, reading: Reading, folder: Path, **server: Any) -> Tree:  # noqa: ANN401 - click's own
+    """Raises ReviewError, ProblemsError. On standard error it is said where nothing bounds a generated policy."""
+    limits = _boundaries(boundaries)
+    found = tree(source.opened(folder, **server), reading, limits)
+    if limits is OPEN and any(policy.generated for policy in found.policies.values()):
+        click.echo(NO_BOUNDARIES, err=True)
+    return found
 
 
 def _boundaries(named: Path | None) -> Boundaries:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
-from policies.acl.dialects import DIALECTS, NEWEST
+from policies.acl.dialects import DIALECTS
 from policies.acl.language import TooManyError
 from policies.errors import ProblemsError
+from policies.review import options
 from policies.review.errors import ReviewError
-from policies.review.lint.cli import DEFAULT_FILE, read_settings
+from policies.review.lint import settings_file
 from policies.review.lint.tree import Reading
 from policies.review.report import write
 from policies.review.report.collect import Sources, collected
@@ -18,15 +19,7 @@ from policies.review.report.facts import Facts
 
 
 @click.command(short_help="Write a report: who can read what, findings, changes, unused access")
-@click.option(
-    "--policies",
-    "folder",
-    type=click.Path(path_type=Path),
-    metavar="DIRECTORY",
-    default=Path("generated"),
-    show_default=True,
-    help="Folder of policies (*.hcl, *.json) and auth roles (*.json), generated or not.",
-)
+@options.folder
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -46,26 +39,14 @@ from policies.review.report.facts import Facts
     metavar="FILE",
     help="With what was granted and not used, by this audit log of the server; - is standard input.",
 )
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help=f"Severities and waivers of lint. Default: {DEFAULT_FILE}, where it is there.",
-)
+@settings_file.option
 @click.option(
     "--now",
     type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
     metavar="TIME",
     help="Write the report of this time, such as 2030-01-31T12:00:00Z. Default: now.",
 )
-@click.option(
-    "--dialect",
-    type=click.Choice(sorted(DIALECTS)),
-    default=NEWEST.name,
-    show_default=True,
-    help="The server whose rules are followed: the newest of that name or older than the next.",
-)
+@options.dialect
 def audit(
     folder: Path,
     *,
@@ -90,7 +71,7 @@ def audit(
     """  # noqa: D301 - \b is click's mark for lines as they stand
     time = now.replace(tzinfo=UTC) if now else datetime.now(UTC).replace(microsecond=0)
     try:
-        settings = read_settings(file)
+        settings = settings_file.read_settings(file)
     except (ReviewError, ProblemsError) as error:
         raise click.UsageError(str(error)) from None
     try:
