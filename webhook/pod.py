@@ -13,6 +13,10 @@ from webhook.wording import describe
 
 T = TypeVar("T")
 
+MAX_PARTS = (
+    10_000  # at some 150 bytes each, near what Kubernetes can keep of a pod; a few microseconds to read each
+)
+
 _KINDS = {str: "text", bool: "true or false", int: "a whole number", list: "a list", dict: "an object"}
 
 
@@ -89,6 +93,7 @@ def parse(item: Mapping[str, Any]) -> Pod:
     """A v1 Pod's JSON → Pod. Raises MalformedError."""
     metadata = _object(item, "metadata", "")
     spec = _object(item, "spec", "")
+    _check_size(spec)
     security = _get(spec, "securityContext", dict, "spec")
     return Pod(
         annotations=_annotations(metadata),
@@ -106,6 +111,21 @@ def parse(item: Mapping[str, Any]) -> Pod:
         volumes=_volumes(spec),
         shared_resources=_shared_resources(spec),
     )
+
+
+def _check_size(spec: Mapping[str, Any]) -> None:
+    """Before anything of them is read: three MiB have room for a million empty ones, which would take seconds."""
+    containers = [
+        container
+        for key in ("containers", "initContainers", "ephemeralContainers")
+        for container in _items(spec, key, "spec") or ()
+    ]
+    lists = [containers, spec.get("volumes"), *(container.get("volumeMounts") for container in containers)]
+    count = sum(len(item) for item in lists if type(item) is list)  # another type is refused where it is read
+    if count > MAX_PARTS:
+        raise MalformedError(
+            f"spec: got {count} containers, volumes and mounts, expected at most {MAX_PARTS} in all; make it several pods"
+        )
 
 
 def _annotations(metadata: Mapping[str, Any]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import re
 import time
 
 import orjson
@@ -14,6 +15,7 @@ from webhook.annotations import OPTIONS, PREFIX, READERS, ours
 from webhook.annotations import parse as parse_annotations
 from webhook.decide import decide
 from webhook.outcome import REASONS
+from webhook.pod import MAX_PARTS
 from webhook.review import NotAReview, parse, respond
 
 MAX_MESSAGE = 16 * 1024
@@ -205,3 +207,32 @@ def test_a_pod_made_to_cost_time_is_refused_briefly_and_soon(annotations: dict[s
     assert time.process_time() - started < 5
     assert not response["allowed"]
     assert len(response["status"]["message"]) < 8_000
+
+
+@pytest.mark.parametrize(
+    "field", ["containers", "initContainers", "ephemeralContainers", "volumes", "mounts"]
+)
+def test_a_million_empty_parts_are_counted_and_not_read(field: str) -> None:
+    """As many as three MiB have room for; to read them took four seconds."""
+    empty: list[Json] = [{}] * 1_000_000
+    spec = {"containers": [{"name": "app", "volumeMounts": empty}]} if field == "mounts" else {field: empty}
+    body = review(pod({"secrets": "stripe"}, **spec))
+    started = time.process_time()
+    response = answered(body)["response"]
+    assert time.process_time() - started < 1
+    assert re.fullmatch(
+        r"this pod can't be read: spec: got 100000\d containers, volumes and mounts, expected at most 10000 in all; "
+        "make it several pods",
+        response["status"]["message"],
+    )
+
+
+def test_a_pod_of_the_most_parts_is_read() -> None:
+    spec: Json = {
+        "containers": [
+            {"name": f"app{at}", "volumeMounts": [{"name": "v", "mountPath": "/v"}] * 39} for at in range(249)
+        ]
+    }
+    found = parse(review(pod(**spec, volumes=[{"name": f"v{at}"} for at in range(MAX_PARTS - 249 * 40)]))).pod
+    assert found is not None
+    assert len(found.containers) == 249
