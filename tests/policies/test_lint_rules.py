@@ -102,6 +102,8 @@ def test_a_policy_alone(policy: str, expected: set[str], tmp_path: Path) -> None
         (kubernetes(), set()),
         (kubernetes(bound_service_account_names="*"), {"PK401"}),
         (kubernetes(bound_service_account_namespaces=[], bound_service_account_namespace_selector="{}"), {"PK402"}),
+        (kubernetes(bound_service_account_namespaces=[], bound_service_account_namespace_selector="matchLabels: {since: 2030-13-45}"), set()),
+        (role(user_claim=None, role_type=None, bound_service_account_namespace_selector="{}"), set()),
         (kubernetes(bound_service_account_names=["a", "b"], bound_service_account_namespace_selector='{"matchLabels": {"a": "b"}}'), {"PK406"}),
         (kubernetes(bound_service_account_names=["a", "b"]), set()),
         (kubernetes(bound_service_account_namespaces="shop, sho*"), {"PK407"}),
@@ -120,6 +122,13 @@ def test_a_policy_alone(policy: str, expected: set[str], tmp_path: Path) -> None
 def test_an_auth_role_alone(login: str, expected: set[str], tmp_path: Path) -> None:
     files = {"shop.hcl": allowing("kv/data/shop", "read"), "auth/some/role/shop.json": login}
     assert ids(tmp_path, files) == expected
+
+
+def test_a_pattern_of_namespaces_is_shown_where_it_stands(tmp_path: Path) -> None:
+    login = kubernetes(bound_service_account_namespaces=["sho*"])
+    files = {"shop.hcl": allowing("kv/data/shop", "read"), "auth/some/role/shop.json": login}
+    [hit] = [one.hit for one in found(looked_at(Example(files).written(tmp_path)), Settings())]
+    assert login[hit.column - 1 :].startswith('"bound_service_account_namespaces"')
 
 
 def test_what_is_no_auth_role_of_kubernetes_still_gives_tokens(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """All rules, in the order of their IDs. A new one is a function, its place here, and its page in docs/lint."""
 
-from policies.review.lint import auth, boundaries, parameters, reach, refusals, shape
+from policies.review.lint import auth, boundaries, engine_paths, parameters, reach, refusals, shape
 from policies.review.lint.finding import Rule, Severity
 
 LOW, MEDIUM, HIGH, CRITICAL = Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL
@@ -16,13 +16,13 @@ RULES = (
     Rule("PK107", CRITICAL, "Writing auth roles", reach.LOGINS),
     Rule("PK108", CRITICAL, "Writing entities and groups", reach.IDENTITY),
     Rule("PK109", CRITICAL, "Creating tokens", reach.TOKENS),
-    Rule("PK110", HIGH, "A key-value path without data/ or metadata/", reach.version_two),
-    Rule("PK111", HIGH, "A workload that deletes secrets", reach.destroys),
-    Rule("PK112", HIGH, "Signing without a role's limits", reach.authority),
-    Rule("PK113", HIGH, "Exporting keys of transit", reach.export),
-    Rule("PK114", HIGH, "Configuring a database connection", reach.connection),
+    Rule("PK110", HIGH, "A key-value path without data/ or metadata/", engine_paths.version_two),
+    Rule("PK111", HIGH, "A workload that deletes secrets", engine_paths.destroys),
+    Rule("PK112", HIGH, "Signing without a role's limits", engine_paths.AUTHORITY),
+    Rule("PK113", HIGH, "Exporting keys of transit", engine_paths.EXPORT),
+    Rule("PK114", HIGH, "Configuring a database connection", engine_paths.CONNECTION),
     Rule("PK115", MEDIUM, "Listing a shared prefix", reach.shared_lists),
-    Rule("PK116", LOW, "create without update on key-value version 2", reach.half_writes),
+    Rule("PK116", LOW, "create without update on key-value version 2", engine_paths.half_writes),
     Rule("PK117", HIGH, "Reach into another namespace", reach.other_namespaces),
     Rule("PK118", HIGH, "A wildcard in a generated policy", reach.globs),
     Rule("PK119", HIGH, "Outside the boundary of its namespace", boundaries.outside),

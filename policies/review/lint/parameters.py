@@ -20,22 +20,18 @@ def inside_data(tree: Tree) -> Iterator[Hit]:
             and str(grant.aims).startswith(f"{mount}/data/")
             and grant.stanza.path not in tree.engines.plain
         ):
-            yield at(
-                grant,
+            message = (
                 f'got a limit on {", ".join(sorted(names))} on "{grant.stanza.path}", expected none: key-value version 2 carries its '
-                "values inside data, where no policy looks",
-                "keep what must differ in secrets of its own paths",
+                "values inside data, where no policy looks"
             )
+            yield at(grant, message, "keep what must differ in secrets of its own paths")
 
 
 def numbers(tree: Tree) -> Iterator[Hit]:
     for grant, kind, name, values in _values(tree):
         if any(_has_number(value) for value in values):
-            yield at(
-                grant,
-                f'got a number for {name} in {kind} of "{grant.stanza.path}", expected text: a number equals none in a request',
-                'write the value in quotes, as requests then have to: "3600"',
-            )
+            message = f'got a number for {name} in {kind} of "{grant.stanza.path}", expected text: a number equals none in a request'
+            yield at(grant, message, 'write the value in quotes, as requests then have to: "3600"')
 
 
 def _has_number(value: Value) -> bool:
@@ -49,11 +45,8 @@ def _has_number(value: Value) -> bool:
 def lone_stars(tree: Tree) -> Iterator[Hit]:
     for grant, kind, name, values in _values(tree):
         if "*" in values:
-            yield at(
-                grant,
-                f'got ["*"] for {name} in {kind} of "{grant.stanza.path}", expected [] for any value: a lone * is itself',
-                "write []",
-            )
+            message = f'got ["*"] for {name} in {kind} of "{grant.stanza.path}", expected [] for any value: a lone * is itself'
+            yield at(grant, message, "write []")
 
 
 def denials_by_value(tree: Tree) -> Iterator[Hit]:
@@ -62,11 +55,12 @@ def denials_by_value(tree: Tree) -> Iterator[Hit]:
         required = {name.lower() for name in limits.required}
         for name, values in (limits.denied or {}).items():
             if values and name not in required and name not in (limits.allowed or {}):
-                yield at(
-                    grant,
+                message = (
                     f'got denied values for {name} on "{grant.stanza.path}", expected {name} among required_parameters as well: '
-                    "whoever leaves it out gets the server's default",
-                    f'add required_parameters = ["{name}"], or better say what is allowed',
+                    "whoever leaves it out gets the server's default"
+                )
+                yield at(
+                    grant, message, f'add required_parameters = ["{name}"], or better say what is allowed'
                 )
 
 

@@ -1,10 +1,9 @@
-"""What a policy shouldn't reach: rules about paths and capabilities. Pure."""
+"""What a policy shouldn't reach: the server's own paths, whole mounts, and what is another's. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from policies.acl.paths import Kind, Pattern, pattern
-from policies.review.lint.engines import KV2, mount_of
 from policies.review.lint.finding import Hit, at
 from policies.review.lint.overlap import overlap
 from policies.review.lint.tree import Grant, Tree
@@ -13,7 +12,7 @@ WRITES = ("create", "update", "patch", "delete", "sudo")
 CALLS = ("create", "update", "patch")
 
 
-def _patterns(*paths: str) -> tuple[Pattern, ...]:
+def patterns(*paths: str) -> tuple[Pattern, ...]:
     return tuple(found for path in paths if (found := pattern(path)))
 
 
@@ -37,26 +36,26 @@ _FIRST = (b"sys/", b"auth/", b"identity/", b"cubbyhole/")  # a cubbyhole is its 
 _OIDC = ("key", "role", "provider", "client", "scope", "assignment")
 
 POLICIES = Danger(
-    _patterns("sys/policies/+/*", "sys/policy/+"), WRITES, "write itself a policy with everything in it"
+    patterns("sys/policies/+/*", "sys/policy/+"), WRITES, "write itself a policy with everything in it"
 )
 MOUNTS = Danger(
-    _patterns("sys/auth/*", "sys/mounts/*", "sys/remount"),
+    patterns("sys/auth/*", "sys/mounts/*", "sys/remount"),
     WRITES,
     "bring its own logins, or move and remove engines with all their secrets",
 )
-AUDIT = Danger(_patterns("sys/audit/+"), WRITES, "end the audit log, or send it elsewhere")
+AUDIT = Danger(patterns("sys/audit/+"), WRITES, "end the audit log, or send it elsewhere")
 LOGINS = Danger(
-    _patterns("auth/+/role/+", "auth/+/roles/+", "auth/+/users/+", "auth/+/config"),
+    patterns("auth/+/role/+", "auth/+/roles/+", "auth/+/users/+", "auth/+/config"),
     CALLS,
     "give any login any policy",
 )
 IDENTITY = Danger(
-    _patterns("identity/entity*", "identity/group*", *(f"identity/oidc/{kind}/+" for kind in _OIDC)),
+    patterns("identity/entity*", "identity/group*", *(f"identity/oidc/{kind}/+" for kind in _OIDC)),
     CALLS,
     "give any entity any policy, or make itself a member of any group",
 )
 TOKENS = Danger(
-    _patterns("auth/token/create", "auth/token/create-orphan", "auth/token/create/+"),
+    patterns("auth/token/create", "auth/token/create-orphan", "auth/token/create/+"),
     CALLS,
     "make tokens that outlive its own and that nobody reviewed",
 )
@@ -69,12 +68,12 @@ def reached(grant: Grant, targets: tuple[Pattern, ...]) -> str | None:
 
 
 def forbidden(grant: Grant, path: str, capabilities: tuple[str, ...], power: str) -> Hit:
-    had = ", ".join(sorted(grant.stanza.capabilities.intersection(capabilities)))
-    return at(
-        grant,
-        f'got {had} on "{grant.stanza.path}", which reaches {path}: whoever has it can {power}; expected no such path',
-        "remove the stanza, or name the paths that are really needed",
-    )
+    message = f'got {had(grant, capabilities)} on "{grant.stanza.path}", which reaches {path}: whoever has it can {power}; expected no such path'
+    return at(grant, message, "remove the stanza, or name the paths that are really needed")
+
+
+def had(grant: Grant, capabilities: tuple[str, ...]) -> str:
+    return ", ".join(sorted(grant.stanza.capabilities.intersection(capabilities)))
 
 
 def everything(tree: Tree) -> Iterator[Hit]:
@@ -82,11 +81,8 @@ def everything(tree: Tree) -> Iterator[Hit]:
     for grant in tree.grants:
         first = grant.aims.stem.partition(b"/")[0]
         if not grant.denies and grant.stanza.capabilities and (_is_open(grant.aims) or first == b"+"):
-            yield at(
-                grant,
-                f'got "{grant.stanza.path}", which matches paths of every mount, expected a mount\'s name at its beginning',
-                "write a stanza for each path that is needed",
-            )
+            message = f'got "{grant.stanza.path}", which matches paths of every mount, expected a mount\'s name at its beginning'
+            yield at(grant, message, "write a stanza for each path that is needed")
 
 
 def _is_open(aims: Pattern) -> bool:
@@ -101,124 +97,20 @@ def whole_mount(tree: Tree) -> Iterator[Hit]:
             continue
         segments = grant.aims.stem.split(b"/")
         rest = [part for part in segments[1:] if part not in (b"", b"+", b"data", b"metadata")]
-        if len(segments) > 1 and not rest and _is_wild(grant.aims):
-            yield at(
-                grant,
-                f'got {_had(grant, WRITES)} on "{grant.stanza.path}", which is all of a mount: it overwrites everybody\'s secrets; '
-                "expected a path of one owner",
-                "name the owner's own prefix",
+        if len(segments) > 1 and not rest and grant.aims.kind is not Kind.EXACT:
+            message = (
+                f'got {had(grant, WRITES)} on "{grant.stanza.path}", which is all of a mount: it overwrites everybody\'s secrets; '
+                "expected a path of one owner"
             )
-
-
-def _is_wild(aims: Pattern) -> bool:
-    return aims.kind is not Kind.EXACT
-
-
-def _had(grant: Grant, capabilities: tuple[str, ...]) -> str:
-    return ", ".join(sorted(grant.stanza.capabilities.intersection(capabilities)))
+            yield at(grant, message, "name the owner's own prefix")
 
 
 def sudo(tree: Tree) -> Iterator[Hit]:
     """What MOUNTS and AUDIT tell isn't told twice: those paths open by sudo alone."""
     for grant in tree.grants:
         if grant.has("sudo") and not reached(grant, MOUNTS.targets + AUDIT.targets):
-            yield at(
-                grant,
-                f'got sudo on "{grant.stanza.path}", expected none: it opens the paths that the server protects',
-                "remove sudo; no workload needs it",
-            )
-
-
-def _below(tree: Tree, mounts: frozenset[str], capabilities: tuple[str, ...]) -> Iterator[tuple[Grant, str]]:
-    """Stanzas with one of the capabilities below one of the mounts, and which."""
-    for grant in tree.grants:
-        if grant.has(*capabilities) and grant.stanza.path not in tree.engines.plain:
-            mount = mount_of(str(grant.aims), mounts)
-            if mount:
-                yield grant, mount
-
-
-def version_two(tree: Tree) -> Iterator[Hit]:
-    """A key-value store of version 2 has no path without `data/`, `metadata/` or the like."""
-    for grant, mount in _below(tree, tree.engines.kv2, (*WRITES, "read", "list", "deny")):
-        rest = str(grant.aims).removeprefix(f"{mount}/")
-        word, slash, _ = rest.partition("/")
-        if (
-            word
-            and "*" not in word[-1:]
-            and word != "+"
-            and not (word in KV2 and (slash or word == "config"))
-        ):
-            yield at(
-                grant,
-                f'got "{grant.stanza.path}", which names nothing of a key-value store of version 2; expected {mount}/data/{rest}',
-                f"write {mount}/data/{rest}, or {mount}/metadata/{rest} for its list and versions",
-            )
-
-
-def destroys(tree: Tree) -> Iterator[Hit]:
-    """A workload that deletes its secrets can't start again."""
-    for grant, mount in _below(tree, tree.engines.kv2, WRITES):
-        targets = _patterns(f"{mount}/delete/*", f"{mount}/destroy/*", f"{mount}/undelete/*")
-        deletes = grant.has("delete") and reached(grant, _patterns(f"{mount}/data/*", f"{mount}/metadata/*"))
-        if grant.of.workload and (deletes or (grant.has(*CALLS) and reached(grant, targets))):
-            yield at(
-                grant,
-                f'got {_had(grant, WRITES)} on "{grant.stanza.path}", with which a workload deletes secrets or brings them back; '
-                "expected reading alone",
-                "leave deleting to those who write the secret",
-            )
-
-
-def authority(tree: Tree) -> Iterator[Hit]:
-    """What signs without a role's limits, or makes keys on the server."""
-    for grant, mount in _below(tree, tree.engines.pki, WRITES):
-        ways = (
-            "root/*",
-            "intermediate/*",
-            "sign-verbatim*",
-            "issue/*",
-            "issuer/*",
-            "issuers/*",
-            "config/*",
-            "keys/*",
-            "roles/*",
-        )
-        path = reached(grant, _patterns(*(f"{mount}/{way}" for way in ways)))
-        if path:
-            yield forbidden(grant, path, WRITES, "sign what no role limits, or have the server make keys")
-
-
-def export(tree: Tree) -> Iterator[Hit]:
-    for grant, mount in _below(tree, tree.engines.transit, ("read",)):
-        path = reached(grant, _patterns(f"{mount}/export/*", f"{mount}/backup/*"))
-        if path:
-            yield forbidden(grant, path, ("read",), "take the key itself away, for good")
-
-
-def connection(tree: Tree) -> Iterator[Hit]:
-    for grant, mount in _below(tree, tree.engines.credentials, WRITES):
-        path = reached(grant, _patterns(f"{mount}/config/*", f"{mount}/roles/*", f"{mount}/rotate-root/*"))
-        if path:
-            yield forbidden(
-                grant,
-                path,
-                WRITES,
-                "send the administrator's password to a server of its own, or make itself an account with everything",
-            )
-
-
-def half_writes(tree: Tree) -> Iterator[Hit]:
-    """On version 2 the first write is create and each later one update."""
-    for grant, mount in _below(tree, tree.engines.kv2, ("create",)):
-        rule = grant.of.rules.decider(grant.stanza.path, listing=False)
-        capabilities = grant.stanza.capabilities | (rule.capabilities if rule else frozenset())
-        if "update" not in capabilities and reached(grant, _patterns(f"{mount}/data/*")):
-            yield at(
-                grant,
-                f'got create without update on "{grant.stanza.path}": a second version can\'t be written; expected both or neither',
-                "add update, or remove create",
-            )
+            message = f'got sudo on "{grant.stanza.path}", expected none: it opens the paths that the server protects'
+            yield at(grant, message, "remove sudo; no workload needs it")
 
 
 def shared_lists(tree: Tree) -> Iterator[Hit]:
@@ -232,11 +124,8 @@ def shared_lists(tree: Tree) -> Iterator[Hit]:
         mount, _, rest = head.partition("/")
         at_top = rest in ("", "metadata") or (mount and rest == "data")
         if at_top or others.get(head, set()) - {grant.of.file.name}:
-            yield at(
-                grant,
-                f'got list on "{grant.stanza.path}", below which others have their paths, expected a prefix of one owner',
-                "read by name instead of listing, or give the owner a prefix of its own",
-            )
+            message = f'got list on "{grant.stanza.path}", below which others have their paths, expected a prefix of one owner'
+            yield at(grant, message, "read by name instead of listing, or give the owner a prefix of its own")
 
 
 def _owners(tree: Tree) -> dict[str, set[str]]:
@@ -269,10 +158,13 @@ def other_namespaces(tree: Tree) -> Iterator[Hit]:
         for grant in token.grants:
             space = _owner(grant)
             if space in known - own and not grant.denies:
+                message = (
+                    f'got "{grant.stanza.path}" for {role.mount}/{role.name} of {", ".join(sorted(own))}, '
+                    f"expected nothing of the namespace {space}"
+                )
                 yield at(
                     grant,
-                    f'got "{grant.stanza.path}" for {role.mount}/{role.name} of {", ".join(sorted(own))}, '
-                    f"expected nothing of the namespace {space}",
+                    message,
                     f"ask the owner of {space} for a path that both share, or remove the stanza",
                 )
 
@@ -294,8 +186,5 @@ def globs(tree: Tree) -> Iterator[Hit]:
             and not grant.denies
             and (grant.aims.globbed or "+" in str(grant.aims).split("/"))
         ):
-            yield at(
-                grant,
-                f'got "{grant.stanza.path}" in a generated policy, expected a path without wildcards, as role files have them',
-                "run `podkeys policies generate`",
-            )
+            message = f'got "{grant.stanza.path}" in a generated policy, expected a path without wildcards, as role files have them'
+            yield at(grant, message, "run `podkeys policies generate`")

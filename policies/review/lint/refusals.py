@@ -74,33 +74,26 @@ def _undone(denial: Grant, grant: Grant, path: str) -> Hit:
 def ending_denials(tree: Tree) -> Iterator[Hit]:
     for grant in tree.grants:
         if grant.denies and grant.stanza.expiration:
-            yield at(
-                grant,
+            message = (
                 f'got deny on "{grant.stanza.path}" until {grant.stanza.expiration.isoformat()}, expected one without an end: '
-                "from then on a broader stanza decides",
-                "remove expiration, or grant only what may stay",
+                "from then on a broader stanza decides"
             )
+            yield at(grant, message, "remove expiration, or grant only what may stay")
 
 
 def templated_denials(tree: Tree) -> Iterator[Hit]:
     for grant in tree.grants:
         if grant.denies and grant.stanza.templated:
-            yield at(
-                grant,
-                f'got deny on "{grant.stanza.path}", expected a path without a template: where it has no value, nothing is denied',
-                "grant less, so that nothing needs to be denied",
-            )
+            message = f'got deny on "{grant.stanza.path}", expected a path without a template: where it has no value, nothing is denied'
+            yield at(grant, message, "grant less, so that nothing needs to be denied")
 
 
 def open_templates(tree: Tree) -> Iterator[Hit]:
     """`a-{{x}}*` of bob matches what is bobby's."""
     for grant in tree.grants:
         if not grant.denies and grant.stanza.templated and _UNBOUNDED.search(grant.stanza.path):
-            yield at(
-                grant,
-                f'got "{grant.stanza.path}", expected each template between slashes: else one value begins another',
-                "make the template a whole segment, as in team/{{…}}/*",
-            )
+            message = f'got "{grant.stanza.path}", expected each template between slashes: else one value begins another'
+            yield at(grant, message, "make the template a whole segment, as in team/{{…}}/*")
 
 
 def alias_names(tree: Tree) -> Iterator[Hit]:
@@ -110,21 +103,23 @@ def alias_names(tree: Tree) -> Iterator[Hit]:
         if login and (login.alias == "serviceaccount_name" or login.alias.endswith("serviceaccount/name")):
             for grant in token.grants:
                 if not grant.denies and _ALIAS_NAME.search(grant.stanza.path):
-                    yield at(
-                        grant,
+                    message = (
                         f'got "{grant.stanza.path}", where the alias is a service account\'s name, expected what names one account alone: '
-                        "whoever may make that service account gets the path",
-                        "name the path itself, in a policy of the service's own",
+                        "whoever may make that service account gets the path"
                     )
+                    yield at(grant, message, "name the path itself, in a policy of the service's own")
 
 
 def loose_templates(tree: Tree) -> Iterator[Hit]:
     for looked in tree.policies.values():
         for grant in looked.grants if looked.file.loose else ():
             if grant.stanza.templated:
+                message = (
+                    f'got "{grant.stanza.path}" in a policy that lets templates put {" and ".join(looked.file.loose)} into paths, '
+                    "expected none: a value with a slash reaches another's path"
+                )
                 yield at(
                     grant,
-                    f'got "{grant.stanza.path}" in a policy that lets templates put {" and ".join(looked.file.loose)} into paths, '
-                    "expected none: a value with a slash reaches another's path",
+                    message,
                     "write the policy without allow_slashes_in_identity_templates and allow_wildcards_in_identity_templates",
                 )
