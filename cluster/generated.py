@@ -8,7 +8,6 @@ from cluster.errors import ClusterError
 from policies import names
 from policies.catalog import (
     MANIFEST,
-    CatalogError,
     Certificate,
     Cluster,
     Identity,
@@ -16,9 +15,8 @@ from policies.catalog import (
     Role,
     Secret,
     digest,
-    parse_cluster,
-    parse_namespace,
 )
+from policies.catalog_files import CatalogError, parse_cluster, parse_namespace
 
 
 @dataclass(frozen=True, slots=True)

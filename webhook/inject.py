@@ -9,7 +9,7 @@ import click
 import jsonpatch
 import orjson
 
-from policies.catalog import CatalogError
+from policies.catalog_files import CatalogError
 from webhook.config import LoadedCatalog, OperatorSettings
 from webhook.decide import decide
 from webhook.manifests import Manifest, ManifestError, dump, read

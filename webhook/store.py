@@ -4,17 +4,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from policies.catalog import (
-    MANIFEST,
-    CatalogError,
-    Cluster,
-    Manifest,
-    NamespaceCatalog,
-    digest,
-    parse_cluster,
-    parse_manifest,
-    parse_namespace,
-)
+from policies.catalog import MANIFEST, Cluster, Manifest, NamespaceCatalog, digest
+from policies.catalog_files import CatalogError, parse_cluster, parse_manifest, parse_namespace
 from webhook.config import LoadedCatalog
 from webhook.kept import Kept, State
 

@@ -17,7 +17,8 @@ from policies.apply import certificates
 from policies.apply.bundle import digest
 from policies.apply.errors import TreeError
 from policies.apply.state import Desired, Item, policy_path
-from policies.catalog import CatalogError, Cluster, parse_cluster
+from policies.catalog import Cluster
+from policies.catalog_files import CatalogError, parse_cluster
 
 CLUSTER_FILES = ("cluster.json", "catalog.configmap.yaml")
 CATALOG = "catalog"  # holds files; as the name of a Kubernetes namespace it holds folders too

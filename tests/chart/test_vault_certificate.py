@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from agent import config
-from policies.catalog import parse_cluster, parse_namespace
+from policies.catalog_files import parse_cluster, parse_namespace
 from policies.cli import group
 from tests.chart.charts import CHART, Manifest, helm, manifests
 from tests.webhook.admissions import container, injected, pod

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies import catalog, names
+from policies import catalog, catalog_files, names
 from policies.errors import TreeError
 from policies.generate import cluster_files
 from policies.generate.role_files import dumps
@@ -100,7 +100,7 @@ def test_the_files_of_a_role_are_those_of_its_accounts_and_entries(tmp_path: Pat
 def test_a_secrets_path_becomes_the_path_of_the_api(tmp_path: Path, entry: str, path: str) -> None:
     files = role_texts.generated(tmp_path, ROLE.replace("path: kv/payments/stripe", entry))
     assert stanzas(files[f"{ROLE_FOLDER}/policy.hcl"])[0] == path
-    found = catalog.parse_namespace(files["east/catalog/payments.json"])
+    found = catalog_files.parse_namespace(files["east/catalog/payments.json"])
     assert found.roles["payments"].secrets["stripe"].path == path
 
 
@@ -146,10 +146,10 @@ def test_the_webhook_reads_what_is_generated(tmp_path: Path) -> None:
     """Every path and name stands in the catalog, and the manifest holds its digest."""
     files = role_texts.generated(tmp_path)
     content = files["east/catalog/payments.json"]
-    manifest = catalog.parse_manifest(files["east/catalog/manifest.json"])
+    manifest = catalog_files.parse_manifest(files["east/catalog/manifest.json"])
     assert manifest.files == {"payments.json": hashlib.sha256(content).hexdigest()}
-    assert catalog.parse_cluster(files["east/cluster.json"]).min_kubelet == (1, 37)
-    role = catalog.parse_namespace(content).roles["payments"]
+    assert catalog_files.parse_cluster(files["east/cluster.json"]).min_kubelet == (1, 37)
+    role = catalog_files.parse_namespace(content).roles["payments"]
     account = role.service_accounts["payments-api"]
     assert account.auth_role == "podkeys.payments.payments.payments-api"
     assert account.identity == catalog.Identity(
@@ -224,7 +224,7 @@ def test_a_namespace_that_no_config_map_holds_is_said() -> None:
 
 def test_a_cluster_without_roles_has_an_empty_catalog() -> None:
     files = cluster_files.generate(a_cluster(), {})
-    assert catalog.parse_manifest(files["east/catalog/manifest.json"]).files == {}
+    assert catalog_files.parse_manifest(files["east/catalog/manifest.json"]).files == {}
     documents = list(yaml.safe_load_all(files["east/catalog.configmap.yaml"]))
     held = [document["data"].keys() for document in documents if document["data"]]
     assert held == [{"cluster.json"}, {"manifest.json"}]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from policies.catalog import CatalogError
+from policies.catalog_files import CatalogError
 from tests.webhook import catalogs
 from webhook.store import kept, load
 
