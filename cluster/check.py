@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cluster.checks import issued, kubernetes, login, namespaces, pki, webhook
+from cluster.checks import backstop, issued, kubernetes, login, namespaces, pki, webhook
 from cluster.facts import ClusterFacts
 from cluster.finding import Fact, Finding
 from cluster.generated import Tree
@@ -65,4 +65,4 @@ def _installation(read: Read, now: dt.datetime) -> Iterator[Finding]:
     yield webhook.webhook_called(found.attempt)
     yield webhook.serving_certificate(found.replicas, now.timestamp())
     yield webhook.catalog_current(read.tree, found.config_maps)
-    yield webhook.backstop_bound(found.backstop)
+    yield backstop.backstop_bound(found.backstop, found.registration)

@@ -3,16 +3,18 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cluster.backstop import Backstop
 from cluster.finding import Fact
 
 Version = tuple[int, int]
 
 WEBHOOK = "pods.podkeys.dev"
 LABEL = "podkeys.dev/injection"
+NAMESPACE = "podkeys-system"  # of the chart in its documents; where it is installed elsewhere, its registration says so
 PORT = "admission"  # the container port's name in the chart
 
 
@@ -39,16 +41,6 @@ class Registration:
     @property
     def host(self) -> str:
         return f"{self.service}.{self.namespace}.svc"
-
-
-@dataclass(frozen=True, slots=True)
-class Backstop:
-    """One ValidatingAdmissionPolicy. `actions` are those of its bindings; `audience` its variable, as CEL has it."""
-
-    name: str
-    failure_policy: str
-    actions: frozenset[str]
-    audience: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,24 +123,3 @@ def _decoded(bundle: str) -> str:
         return base64.b64decode(bundle, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         return ""
-
-
-def backstop(
-    policies: Iterable[Mapping[str, Any]], bindings: Iterable[Mapping[str, Any]]
-) -> dict[str, Backstop]:
-    """Those of ours, by name."""
-    actions: dict[str, set[str]] = {}
-    for binding in bindings:
-        spec = binding["spec"]
-        actions.setdefault(spec["policyName"], set()).update(spec["validationActions"])
-    return {
-        name: Backstop(
-            name, item["spec"]["failurePolicy"], frozenset(actions.get(name, ())), _audience(item["spec"])
-        )
-        for item in policies
-        if (name := item["metadata"]["name"]).endswith(".podkeys.dev")
-    }
-
-
-def _audience(spec: Mapping[str, Any]) -> str:
-    return next((item["expression"] for item in spec.get("variables", []) if item["name"] == "audience"), "")

@@ -6,10 +6,11 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from cluster import facts, handshake
+from cluster.backstop import Backstop, backstop
 from cluster.checks.kubernetes import keeps_memory
 from cluster.checks.webhook import ATTEMPT
 from cluster.errors import ClusterError, RefusedError, UnreachableError
-from cluster.facts import LABEL, PORT, Attempt, Backstop, ClusterFacts, Node, Registration, Replica
+from cluster.facts import LABEL, NAMESPACE, PORT, Attempt, ClusterFacts, Node, Registration, Replica
 from cluster.finding import Fact, Unread
 from cluster.generated import Tree
 from cluster.issuer import TokenIssuer, token_issuer
@@ -18,7 +19,6 @@ from cluster.kube import Kube
 T = TypeVar("T")
 
 REGISTRATION = "/apis/admissionregistration.k8s.io/v1"
-NAMESPACE = "podkeys-system"  # of the chart in its documents; where it is installed elsewhere, its registration says so
 PODS = "app.kubernetes.io/name=podkeys,app.kubernetes.io/component=webhook"
 MAPS = "app.kubernetes.io/name=podkeys"
 ROOT_CA = "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"
@@ -101,7 +101,7 @@ def _is_catalog(item: Mapping[str, Any]) -> bool:
 
 def _backstop(kube: Kube) -> dict[str, Backstop]:
     policies = kube.items(f"{REGISTRATION}/validatingadmissionpolicies")
-    return facts.backstop(policies, kube.items(f"{REGISTRATION}/validatingadmissionpolicybindings"))
+    return backstop(policies, kube.items(f"{REGISTRATION}/validatingadmissionpolicybindings"))
 
 
 def _nodes(kube: Kube) -> Iterable[Node]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cluster.facts import Backstop
+from cluster.backstop import Backstop
 from cluster.finding import Fact, Finding, Unread, failed, ok
 from cluster.generated import Tree
 from cluster.issuer import TokenIssuer, same_keys

@@ -1,9 +1,9 @@
-"""Whether the API server reaches the webhook, trusts it, and holds the same catalog and backstop. Pure."""
+"""Whether the API server reaches the webhook, trusts it, and holds the same catalog. Pure."""
 
 import datetime as dt
 from collections.abc import Mapping
 
-from cluster.facts import WEBHOOK, Attempt, Backstop, Registration, Replica
+from cluster.facts import WEBHOOK, Attempt, Registration, Replica
 from cluster.finding import Fact, Finding, Unread, count, failed, listed, ok
 from cluster.generated import Tree
 from policies.catalog import digest
@@ -145,32 +145,3 @@ def catalog_current(tree: Tree, maps: Fact[Mapping[str, Mapping[str, str]]]) -> 
         expected="the files of the generated tree, all of them and no others",
         remedy=f"kubectl apply --server-side -n podkeys-system -f generated/{tree.cluster.name}/catalog.configmap.yaml",
     )
-
-
-def backstop_bound(found: Fact[Mapping[str, Backstop]]) -> Finding:
-    name = "backstop"
-    if isinstance(found, Unread):
-        return found.finding(name)
-    problems = [
-        problem for wanted in ("pods.podkeys.dev", "exec.podkeys.dev") for problem in _unbound(found, wanted)
-    ]
-    problems += _unbound(found, "tokens.podkeys.dev") if "tokens.podkeys.dev" in found else []
-    if problems:
-        return failed(
-            name,
-            got=listed(problems),
-            expected="ValidatingAdmissionPolicies of the chart, failing closed and bound with Deny",
-            remedy="helm upgrade puts them back",
-        )
-    off = "" if "tokens.podkeys.dev" in found else "; tokens.podkeys.dev is off (backstop.tokenRequests)"
-    return ok(name, f"{', '.join(sorted(found))}{off}")
-
-
-def _unbound(found: Mapping[str, Backstop], wanted: str) -> list[str]:
-    policy = found.get(wanted)
-    if policy is None:
-        return [f"no {wanted}"]
-    problems = (
-        [] if policy.failure_policy == "Fail" else [f"{wanted} has failurePolicy {policy.failure_policy}"]
-    )
-    return problems if "Deny" in policy.actions else [*problems, f"{wanted} is not bound with Deny"]

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.pem import to_pem
+from cluster.backstop import Backstop
 from cluster.checks import login, pki
 from cluster.errors import ClusterError
-from cluster.facts import Backstop
 from cluster.finding import Unread
 from cluster.issuer import TokenIssuer, same_keys, token_issuer
 from cluster.server_facts import Mount
@@ -137,7 +137,7 @@ def test_a_login_mount_without_settings_or_unread_is_no_pass() -> None:
 
 def test_the_audience_is_vaults_alone_and_the_one_that_the_backstop_guards() -> None:
     def backstop(audience: str) -> dict[str, Backstop]:
-        return {"pods.podkeys.dev": Backstop("pods.podkeys.dev", "Fail", frozenset({"Deny"}), audience)}
+        return {"pods.podkeys.dev": Backstop("pods.podkeys.dev", "Fail", (), audience)}
 
     assert login.audience(tree(), ISSUER, backstop('"vault"')).result == "ok"
     assert login.audience(tree(), ISSUER, REASON).result == "ok"

@@ -6,19 +6,14 @@ from typing import Any
 import pytest
 
 from cluster import facts
-from cluster.checks import webhook
-from cluster.facts import Attempt, Backstop, Registration, Replica
+from cluster.checks import backstop, webhook
+from cluster.facts import Attempt, Registration, Replica
 from cluster.finding import Unread
 from policies.catalog import digest
 from tests.cluster.trees import NOW, tree
 
 CALL = 'Internal error occurred: failed calling webhook "pods.podkeys.dev": failed to call webhook: '
 GOOD = Registration("podkeys-system", "podkeys-webhook", "-----BEGIN CERTIFICATE-----", "Fail")
-DENY = frozenset({"Deny"})
-POLICIES = {
-    name: Backstop(name, "Fail", DENY)
-    for name in ("pods.podkeys.dev", "exec.podkeys.dev", "tokens.podkeys.dev")
-}
 IN_A_YEAR = NOW.timestamp() + 365 * 86400
 LAST_YEAR = NOW.timestamp() - 365 * 86400
 
@@ -127,34 +122,7 @@ def test_the_catalog_in_the_cluster_is_compared_file_by_file() -> None:
         assert "generated/east/catalog.configmap.yaml" in found.remedy
 
 
-def test_the_backstop_must_be_bound_and_fail_closed() -> None:
-    assert webhook.backstop_bound(POLICIES).result == "ok"
-    for name, changed, got in (
-        (
-            "pods.podkeys.dev",
-            Backstop("pods.podkeys.dev", "Fail", frozenset({"Warn"})),
-            "not bound with Deny",
-        ),
-        ("exec.podkeys.dev", Backstop("exec.podkeys.dev", "Ignore", DENY), "failurePolicy Ignore"),
-        ("tokens.podkeys.dev", Backstop("tokens.podkeys.dev", "Fail", frozenset()), "not bound with Deny"),
-    ):
-        found = webhook.backstop_bound(POLICIES | {name: changed})
-        assert (found.result, got in found.got) == ("failed", True)
-    without = {name: item for name, item in POLICIES.items() if name != "tokens.podkeys.dev"}
-    assert "tokens.podkeys.dev is off" in webhook.backstop_bound(without).got
-    assert webhook.backstop_bound({}).result == "failed"
-
-
-def test_what_the_api_server_lists_is_read_by_name_and_binding() -> None:
-    def policy(name: str) -> dict[str, Any]:
-        variables = [{"name": "audience", "expression": '"vault"'}]
-        return {"metadata": {"name": name}, "spec": {"failurePolicy": "Fail", "variables": variables}}
-
-    binding = {"spec": {"policyName": "pods.podkeys.dev", "validationActions": ["Deny", "Audit"]}}
-    found = facts.backstop([policy("pods.podkeys.dev"), policy("other.example.com")], [binding])
-    assert found == {
-        "pods.podkeys.dev": Backstop("pods.podkeys.dev", "Fail", frozenset({"Deny", "Audit"}), '"vault"')
-    }
+def test_what_the_api_server_has_registered_is_read() -> None:
     service = {"namespace": "podkeys-system", "name": "podkeys-webhook"}
     bundle = base64.b64encode(b"PEM").decode()
     ours = {
@@ -181,6 +149,6 @@ def test_what_could_not_be_read_of_the_installation_is_unknown() -> None:
         webhook.webhook_called(reason),
         webhook.serving_certificate(reason, NOW.timestamp()),
         webhook.catalog_current(tree(), reason),
-        webhook.backstop_bound(reason),
+        backstop.backstop_bound(reason, reason),
     )
     assert {item.result for item in found} == {"unknown"}
