@@ -1,13 +1,11 @@
 """What the server can answer, or not: each becomes one message that says what to do, and an exit code."""
 
-import http.server
 import json
 import socket
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click.testing
@@ -21,6 +19,7 @@ from policies.apply.errors import ApplyError, RefusedError, TokenError, Unreacha
 from policies.apply.server import connect
 from policies.catalog import Cluster
 from tests.policies import trees
+from tests.policies.listening import Handler, Listener, listening
 
 MOUNTS = Mounts("kv", "kv1", "pki-east", "spiffe-east", "jwt-east", Issuer())
 TOKEN = "canary-of-a-token"
@@ -28,53 +27,27 @@ Answer = tuple[int, dict[str, str], bytes]
 HEALTHY: Answer = (200, {}, b'{"initialized": true, "sealed": false, "version": "2.7.2"}')
 
 
-class Scripted(http.server.ThreadingHTTPServer):
+class Scripted(Listener):
     """Gives what no healthy server gives: one answer a path, and keeps what it was asked."""
 
     def __init__(self, answers: dict[str, Answer]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _Scripted)
         self.answers = answers
         self.asked: list[tuple[str, str, dict[str, str]]] = []
 
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Scripted(Handler):
     server: Scripted
 
-    def _answer(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+    def answer(self) -> None:
+        self.read_body()
         path = self.path.partition("?")[0].removeprefix("/v1/")
         self.server.asked.append((self.command, path, dict(self.headers)))
-        status, headers, body = self.server.answers.get(path, (404, {}, b'{"errors": []}'))
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def __getattr__(self, name: str) -> Callable[[], None]:
-        if name.startswith("do_"):
-            return self._answer
-        raise AttributeError(name)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.reply(*self.server.answers.get(path, (404, {}, b'{"errors": []}')))
 
 
-@contextmanager
-def scripted(answers: dict[str, Answer]) -> Iterator[Scripted]:
-    with Scripted({"sys/health": HEALTHY, **answers}) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+def scripted(answers: dict[str, Answer]) -> AbstractContextManager[Scripted]:
+    return listening(Scripted({"sys/health": HEALTHY, **answers}))
 
 
 def at(address: str, *, ca_pem: str = "") -> Cluster:
