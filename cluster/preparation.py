@@ -42,8 +42,8 @@ def decide(tree: Tree, server: ServerFacts, issuer: Fact[TokenIssuer], *, discov
     mounts = _known(server.mounts)
     parts = [
         *_secret_engines(tree, mounts),
-        *_pki(tree, tree.cluster.serving_mount, mounts, server.serving),
-        *_pki(tree, tree.cluster.identity_mount, mounts, server.identity),
+        *_pki(tree, tree.cluster.serving_mount, server, server.serving),
+        *_pki(tree, tree.cluster.identity_mount, server, server.identity),
         *_login(tree.cluster, server, _known(issuer), discovery=discovery),
     ]
     return Plan(
@@ -100,10 +100,8 @@ def _mount(path: str, engine: str, mounts: Mapping[str, Mount]) -> str:
     return path.partition(separator)[0]
 
 
-def _pki(
-    tree: Tree, mount: str, mounts: Mapping[str, Mount], signers: Fact[tuple[Signer, ...]]
-) -> Iterator[_Part]:
-    found = mounts.get(mount)
+def _pki(tree: Tree, mount: str, server: ServerFacts, signers: Fact[tuple[Signer, ...]]) -> Iterator[_Part]:
+    found = _known(server.mounts).get(mount)
     root = Step(
         f"{mount}/root/generate/internal",
         {"common_name": f"{mount} root", "key_type": "ec", "key_bits": 256, "ttl": LIFE},
@@ -116,12 +114,22 @@ def _pki(
     elif found.kind != "pki":
         yield _Differs(f"mount {mount} is {found.kind}, expected pki; name another in the cluster file")
     elif not any(signer.has_key for signer in _known(signers)):
-        yield root
+        keys = _known(server.spare_keys.get(mount, 0))
+        yield _Differs(_awaited(mount, keys)) if keys else root
     elif found.max_seconds and found.max_seconds < tree.longest_life(mount):
         yield _Differs(
             f"mount {mount} signs for at most {found.max_seconds} s, expected {tree.longest_life(mount)}, the longest life in "
             f"role files; bao secrets tune -max-lease-ttl={LIFE} {mount}"
         )
+
+
+def _awaited(mount: str, keys: int) -> str:
+    """A root made beside it would be the default, and sign what the intermediate was meant to."""
+    return (
+        f"mount {mount} holds {count(keys, 'key')} that no issuer has, as of an intermediate that awaits its signature, so no "
+        f"root is made; import what was signed (bao write {mount}/intermediate/set-signed certificate=@signed.pem), or delete "
+        f"what is not wanted (bao list {mount}/keys, bao delete {mount}/key/ID) and run it again"
+    )
 
 
 def _login(cluster: Cluster, server: ServerFacts, issuer: TokenIssuer, *, discovery: bool) -> Iterator[_Part]:

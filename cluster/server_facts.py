@@ -1,7 +1,7 @@
 """What was read of the server (OpenBao or HashiCorp Vault), parsed. Pure; each may be an `Unread` in its place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.finding import Fact
@@ -37,13 +37,17 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """`logins`: type by mount, without `auth/`. `login`: the settings of the cluster's own; {} where there are none."""
+    """`logins`: type by mount, without `auth/`. `login`: the settings of the cluster's own; {} where there are none.
+
+    `spare_keys`: how many keys a PKI mount holds, by mount, and only where no issuer has one.
+    """
 
     mounts: Fact[Mapping[str, Mount]]
     logins: Fact[Mapping[str, str]]
     login: Fact[Mapping[str, Any]]
     serving: Fact[tuple[Signer, ...]]
     identity: Fact[tuple[Signer, ...]]
+    spare_keys: Mapping[str, Fact[int]] = field(default_factory=dict)
 
 
 def mounts(listed: Mapping[str, Any]) -> dict[str, Mount]:

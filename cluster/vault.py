@@ -1,6 +1,7 @@
 """Reads the server's side, by the session that plan and apply use."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from cluster import server_facts
@@ -18,12 +19,21 @@ Track = Callable[[Sequence[str]], Iterable[str]]
 
 
 def read(server: Server, cluster: Cluster) -> ServerFacts:
+    signers = {
+        mount: attempt(partial(_signers, server, mount))
+        for mount in (cluster.serving_mount, cluster.identity_mount)
+    }
     return ServerFacts(
         mounts=attempt(lambda: server_facts.mounts(_fields(server, "sys/mounts"))),
         logins=attempt(lambda: server_facts.logins(_fields(server, "sys/auth"))),
         login=attempt(lambda: _fields(server, f"auth/{cluster.auth_mount}/config")),
-        serving=attempt(lambda: tuple(_signers(server, cluster.serving_mount))),
-        identity=attempt(lambda: tuple(_signers(server, cluster.identity_mount))),
+        serving=signers[cluster.serving_mount],
+        identity=signers[cluster.identity_mount],
+        spare_keys={
+            mount: attempt(partial(_keys, server, mount))
+            for mount, found in signers.items()
+            if not isinstance(found, Unread) and not any(signer.has_key for signer in found)
+        },
     )
 
 
@@ -42,13 +52,22 @@ def _fields(server: Server, path: str) -> dict[str, object]:
     return {} if stored is None else dict(stored.fields)
 
 
-def _signers(server: Server, mount: str) -> Iterator[Signer]:
+def _keys(server: Server, mount: str) -> int:
+    return len(server.names(f"{mount}/keys"))
+
+
+def _signers(server: Server, mount: str) -> tuple[Signer, ...]:
     """As pods see them, and without a token's rights: whoever reaches the server may list a mount's issuers."""
     listed = server.listing(f"{mount}/issuers") or {}
-    for identifier, info in listed.get("key_info", {}).items():
-        fields = _fields(server, f"{mount}/issuer/{identifier}/json")
-        name = str(info.get("issuer_name") or identifier)
-        yield Signer(name, str(fields["certificate"]), bool(info.get("key_id")), bool(info.get("is_default")))
+    return tuple(
+        Signer(
+            str(info.get("issuer_name") or identifier),
+            str(_fields(server, f"{mount}/issuer/{identifier}/json")["certificate"]),
+            bool(info.get("key_id")),
+            bool(info.get("is_default")),
+        )
+        for identifier, info in listed.get("key_info", {}).items()
+    )
 
 
 def issued(server: Server, mount: str, track: Track) -> tuple[tuple[Issued, ...], int]:

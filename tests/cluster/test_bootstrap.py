@@ -3,6 +3,7 @@
 import urllib.error
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -162,6 +163,31 @@ def test_a_mount_with_none_but_foreign_issuers_gets_a_root_of_its_own() -> None:
     assert [step.path for step in plan.steps] == ["pki-east/root/generate/internal", "auth/jwt-east/config"]
 
 
+def test_no_root_is_made_beside_an_intermediate_that_awaits_its_signature(place: Place) -> None:
+    """Such a root would be the default, and sign what the intermediate was meant to."""
+    pki = f"pki-{place.tag}"
+    place.bao.call("POST", f"sys/mounts/{pki}", {"type": "pki", "config": {"max_lease_ttl": "87600h"}})
+    request = {"common_name": "ours", "key_type": "ec", "key_bits": 256}
+    csr = place.bao.call("POST", f"{pki}/intermediate/generate/internal", request)["data"]["csr"]
+    planned, made = place.run("bootstrap", "--json"), place.run("bootstrap", "--apply", "--json")
+    assert [step["path"] for step in planned.json["missing"] if step["path"].startswith(pki)] == []
+    assert planned.json["differs"][0].startswith(f"mount {pki} holds 1 key that no issuer has")
+    assert (made.code, f"{pki}/root/generate/internal" in made.json["made"]) == (1, False)
+    signed = place.bao.call("POST", f"spiffe-{place.tag}/root/sign-intermediate", {"csr": csr})["data"]
+    chain = f"{signed['certificate']}\n{signed['issuing_ca']}"
+    place.bao.call("POST", f"{pki}/intermediate/set-signed", {"certificate": chain})
+    assert place.run("bootstrap").out == "nothing is missing\n"
+
+
+def test_no_root_is_made_where_the_keys_of_a_mount_cannot_be_seen() -> None:
+    there = {"kv": Mount("kv", "2"), "pki-east": Mount("pki")}
+    facts = ServerFacts(
+        there, {}, {}, (), (), {"pki-east": Unread("lacks list on pki-east/keys", "allow it")}
+    )
+    with pytest.raises(ClusterError, match="pki-east/keys"):
+        decide(tree(), facts, ISSUER, discovery=False)
+
+
 def test_a_mount_of_another_version_differs() -> None:
     plan = decide(tree(), ServerFacts({"kv": Mount("kv", "1")}, {}, {}, (), ()), ISSUER, discovery=False)
     assert plan.differs == ("mount kv is kv 1, expected kv 2; correct the role files",)
@@ -169,7 +195,7 @@ def test_a_mount_of_another_version_differs() -> None:
 
 @pytest.mark.parametrize("field", ["mounts", "logins"])
 def test_nothing_is_decided_without_seeing_what_is_there(field: str) -> None:
-    facts = replace(EMPTY, **{field: Unread("forbidden", "allow it")})
+    facts = replace(EMPTY, **cast("Any", {field: Unread("forbidden", "allow it")}))
     with pytest.raises(ClusterError, match="forbidden"):
         decide(tree(), facts, ISSUER, discovery=False)
 
