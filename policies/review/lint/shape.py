@@ -1,8 +1,8 @@
 """What a policy says otherwise than it looks: rules about how stanzas decide. Pure."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from policies.acl.dialects import Dialect
 from policies.acl.language import TooManyError, representatives
@@ -36,37 +36,35 @@ def refused(tree: Tree) -> Iterator[Hit]:
         )
 
 
-def plain_stars(tree: Tree) -> Iterator[Hit]:
-    for looked, stanza in tree.stanzas:
-        if "*" in stanza.path.removesuffix("*"):
-            yield at_stanza(
-                looked,
-                stanza,
-                f'got "{stanza.path}", in which a * before the end is plain text, expected * only at the end',
-                "write + for a segment, or one * at the end",
-            )
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """What in a path is something else than it looks like; `what` is said of it."""
+
+    is_in: Callable[[str], bool]
+    what: str
+    fix: str
+
+    def __call__(self, tree: Tree) -> Iterator[Hit]:
+        for looked, stanza in tree.stanzas:
+            if self.is_in(stanza.path):
+                yield at_stanza(looked, stanza, f'got "{stanza.path}", {self.what}', self.fix)
 
 
-def plain_pluses(tree: Tree) -> Iterator[Hit]:
-    for looked, stanza in tree.stanzas:
-        if any("+" in part and part != "+" for part in stanza.path.split("/")):
-            yield at_stanza(
-                looked,
-                stanza,
-                f'got "{stanza.path}", in which + is plain text, expected + as a whole segment',
-                "write + alone between slashes, or * at the end",
-            )
-
-
-def double_slashes(tree: Tree) -> Iterator[Hit]:
-    for looked, stanza in tree.stanzas:
-        if "//" in stanza.path:
-            yield at_stanza(
-                looked,
-                stanza,
-                f'got "{stanza.path}", expected no empty segment: it matches no usual request',
-                "write one slash",
-            )
+STARS = Oddity(
+    lambda path: "*" in path.removesuffix("*"),
+    "in which a * before the end is plain text, expected * only at the end",
+    "write + for a segment, or one * at the end",
+)
+PLUSES = Oddity(
+    lambda path: any("+" in part and part != "+" for part in path.split("/")),
+    "in which + is plain text, expected + as a whole segment",
+    "write + alone between slashes, or * at the end",
+)
+SLASHES = Oddity(
+    lambda path: "//" in path,
+    "expected no empty segment: it matches no usual request",
+    "write one slash",
+)
 
 
 def undecided(tree: Tree) -> Iterator[Hit]:
@@ -76,23 +74,16 @@ def undecided(tree: Tree) -> Iterator[Hit]:
         for grant in looked.grants:
             wrong = [part for part in _selectors(grant.stanza.path) if not _SELECTOR.fullmatch(part)]
             if wrong:
-                yield at(
-                    grant,
-                    f'got "{grant.stanza.path}" with {{{{{wrong[0]}}}}}, which never has a value, expected a name that the server knows',
-                    "correct the template",
-                )
+                message = f'got "{grant.stanza.path}" with {{{{{wrong[0]}}}}}, which never has a value, expected a name that the server knows'
+                yield at(grant, message, "correct the template")
         try:
             never = _never(looked.rules)
         except TooManyError as error:
             yield at_policy(looked, str(error), "split the policy")
             continue
         for stanza in never:
-            yield at_stanza(
-                looked,
-                stanza,
-                f'got "{stanza.path}", but other stanzas are closer on each path that it matches; expected one that decides',
-                fix,
-            )
+            message = f'got "{stanza.path}", but other stanzas are closer on each path that it matches; expected one that decides'
+            yield at_stanza(looked, stanza, message, fix)
 
 
 def _selectors(path: str) -> list[str]:
@@ -151,12 +142,12 @@ def by_dialect(tree: Tree) -> Iterator[Hit]:
             continue
         if differing:
             path, rule = differing
-            yield at_stanza(
-                looked,
-                rule.stanzas[0],
+            message = (
                 f'got "{rule.stanzas[0].path}", which decides about a list of {path} on newer servers alone (CVE-2026-63131); expected '
-                "one answer everywhere",
-                "name the path both with and without its last slash",
+                "one answer everywhere"
+            )
+            yield at_stanza(
+                looked, rule.stanzas[0], message, "name the path both with and without its last slash"
             )
 
 
@@ -183,13 +174,11 @@ def _lists(rule: Decider | None) -> frozenset[str]:
 def old_words(tree: Tree) -> Iterator[Hit]:
     for looked, stanza in tree.stanzas:
         if stanza.legacy:
-            yield at_stanza(
-                looked,
-                stanza,
+            message = (
                 f'got policy = "{stanza.legacy}" on "{stanza.path}", expected capabilities: the old word grants '
-                f"{', '.join(sorted(stanza.capabilities)) or 'nothing any more'}",
-                "write the capabilities that are needed",
+                f"{', '.join(sorted(stanza.capabilities)) or 'nothing any more'}"
             )
+            yield at_stanza(looked, stanza, message, "write the capabilities that are needed")
 
 
 def orphans(tree: Tree) -> Iterator[Hit]:
@@ -207,12 +196,8 @@ def orphans(tree: Tree) -> Iterator[Hit]:
 def ended(tree: Tree) -> Iterator[Hit]:
     for looked, stanza in tree.stanzas:
         if stanza.expiration and expired(stanza, tree.reading.now):
-            yield at_stanza(
-                looked,
-                stanza,
-                f'got "{stanza.path}" with an expiration of {stanza.expiration.isoformat()}, which is past, expected one to come',
-                "remove the stanza",
-            )
+            message = f'got "{stanza.path}" with an expiration of {stanza.expiration.isoformat()}, which is past, expected one to come'
+            yield at_stanza(looked, stanza, message, "remove the stanza")
 
 
 def upper_case(tree: Tree) -> Iterator[Hit]:
