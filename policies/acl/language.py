@@ -65,27 +65,59 @@ def representatives(patterns: Iterable[Pattern]) -> Iterator[bytes]:
 
     Raises TooManyError.
     """
-    automata = [Automaton.of(pattern) for pattern in dict.fromkeys(patterns)]
+    automata = _automata(patterns)
+    told: set[tuple[State, State | None]] = set()
+    for path, here, behind in _walked(automata):
+        bare = _matching(automata, here)
+        slashed = _matching(automata, behind)
+        if not path.endswith(b"/") and (bare, None) not in told:
+            told.add((bare, None))
+            yield path
+        if (bare, slashed) not in told:
+            told.add((bare, slashed))
+            yield path + b"/"
+
+
+def states(patterns: Iterable[Pattern]) -> Iterator[bytes]:
+    """As representatives, and one path of whatever a class begins with: most classes several times.
+
+    For who asks about other patterns besides these: one of them may decide about one path of a class and not about another.
+    """
+    for path, _, _ in _walked(_automata(patterns)):
+        if not path.endswith(b"/"):
+            yield path
+        yield path + b"/"
+
+
+def _automata(patterns: Iterable[Pattern]) -> list[Automaton]:
+    return [Automaton.of(pattern) for pattern in dict.fromkeys(patterns)]
+
+
+def _walked(automata: list[Automaton]) -> Iterator[tuple[bytes, State, State]]:
+    """A path to each state, the shortest first; the state, and the one behind a slash more."""
     seen: set[tuple[State, bool]] = set()
     steps = 0
     waiting: deque[tuple[State, bytes]] = deque()
     waiting.append((frozenset((number, 0) for number in range(len(automata))), b""))
     while waiting:
         state, path = waiting.popleft()
+        after = {byte: _step(automata, state, byte) for byte in _bytes(automata, state, first=not path)}
         if path:
-            if not path.endswith(b"/"):
-                yield path
-            yield path + b"/"
-        for byte in _bytes(automata, state, first=not path):
-            found = (_step(automata, state, byte), byte == SLASH)
-            if found not in seen:
-                seen.add(found)
-                waiting.append((found[0], path + bytes([byte])))
-            steps += len(state)
+            yield path, state, after[SLASH]
+        for byte, found in after.items():
+            if (found, byte == SLASH) not in seen:
+                seen.add((found, byte == SLASH))
+                waiting.append((found, path + bytes([byte])))
+        steps += len(state) * len(after)
         if steps > _MOST:
             raise TooManyError(
                 f"got {len(automata)} patterns that divide paths too finely, expected fewer with +"
             )
+
+
+def _matching(automata: list[Automaton], state: State) -> State:
+    """The patterns that match a path that ends here."""
+    return frozenset([(number, 0) for number, at in state if automata[number].accepts(at)])
 
 
 def _bytes(automata: list[Automaton], state: State, *, first: bool) -> list[int]:
@@ -96,5 +128,5 @@ def _bytes(automata: list[Automaton], state: State, *, first: bool) -> list[int]
 
 
 def _step(automata: list[Automaton], state: State, byte: int) -> State:
-    moved = ((number, automata[number].after(at, byte)) for number, at in state)
-    return frozenset((number, at) for number, at in moved if at >= 0)
+    moved = [(number, automata[number].after(at, byte)) for number, at in state]
+    return frozenset([one for one in moved if one[1] >= 0])

@@ -24,6 +24,8 @@ _PAST = {"create": "created", "update": "updated", "delete": "deleted", "revoke"
 
 
 def plain(text: str) -> str:
+    if text.isprintable():  # nearly all of the hundred thousands of lines
+        return text
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 

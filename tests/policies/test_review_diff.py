@@ -12,6 +12,7 @@ from policies.acl.changes import compared
 from policies.acl.errors import PolicyError
 from policies.acl.language import TooManyError, representatives
 from policies.acl.parse import parse_policy
+from policies.acl.paths import Pattern
 from policies.acl.rules import Rules
 from policies.acl.stanza import Policy
 from policies.review.reach import reach
@@ -139,6 +140,22 @@ def test_patterns_that_divide_paths_without_end_are_refused_and_not_counted_for_
     policy = parse_policy(text, "p")
     with pytest.raises(TooManyError):
         list(representatives(rule.pattern for rule in Rules([policy])))
+
+
+def test_each_class_of_paths_has_one_representative_and_every_path_is_of_one() -> None:
+    random = Random(7)  # noqa: S311 - repeatable is what is wanted
+    for pair in pairs(100):
+        patterns = [rule.pattern for rule in (*pair.old, *pair.new)]
+
+        def matched(raw: bytes, patterns: list[Pattern] = patterns) -> tuple[frozenset[Pattern], ...]:
+            both = (raw, raw.removesuffix(b"/")) if raw.endswith(b"/") else (raw,)
+            return tuple(frozenset(one for one in patterns if one.matches(part)) for part in both)
+
+        classes = [matched(raw) for raw in representatives(patterns)]
+        assert len(classes) == len(set(classes))
+        for _ in range(50):
+            path = random_policies.asked(random, pair.paths).lstrip("/") or "a"
+            assert matched(path.encode()) in classes, path
 
 
 def test_what_reach_leaves_out_changes_nothing() -> None:

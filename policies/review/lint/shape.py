@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from policies.acl.dialects import Dialect
-from policies.acl.language import TooManyError, representatives
+from policies.acl.language import TooManyError, states
 from policies.acl.paths import Kind
 from policies.acl.rules import Rule as Decider
 from policies.acl.rules import Rules
@@ -117,7 +117,7 @@ def _paths(wild: list[Decider]) -> Iterator[str]:
         raise TooManyError(
             f"got {segments} patterns with + in one policy, expected at most {MOST_SEGMENTS} to compare"
         )
-    for raw in representatives(rule.pattern for rule in wild):
+    for raw in states(rule.pattern for rule in wild):
         yield raw.decode("utf-8", "surrogateescape")
 
 
