@@ -1,7 +1,9 @@
 """The API server over HTTP. With `handshake`, the only user of the `kubernetes` client; what it reads stays JSON here."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +19,7 @@ from cluster.errors import RefusedError, UnreachableError, UsageError
 TIMEOUT_SECONDS = (5, 20)  # to connect, to answer
 PAGE = 500  # items of a list in one answer
 _ACCEPT = "application/json, application/jwk-set+json"  # the second for the keys of service accounts alone
+_NO_WORDS = "'NoneType' object has no attribute 'strip'"  # the client's, of a command that failed on a terminal and spoke there
 _SHOWN = 600  # characters of a server's own words
 
 
@@ -89,7 +92,8 @@ def connect(kubeconfig: str | None, context: str | None) -> Kube:
     settings = Configuration()
     settings.retries = False  # a dead server is said at once, not after four connects
     try:
-        config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=settings)
+        with _credentials():
+            config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=settings)
     except ConfigException as error:
         if kubeconfig or context:
             raise UsageError(f"kubeconfig: {error}; give another with --kubeconfig or --context") from None
@@ -106,6 +110,32 @@ def connect(kubeconfig: str | None, context: str | None) -> Kube:
             "users in YAML; give another with --kubeconfig"
         ) from None
     return Kube(ApiClient(settings))
+
+
+class _Errors(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+@contextmanager
+def _credentials() -> Iterator[None]:
+    """Where a kubeconfig's command gives no credentials, the client only logs it, and asks as nobody."""
+    errors, root = _Errors(), logging.getLogger()
+    root.addHandler(errors)
+    try:
+        yield
+    finally:
+        root.removeHandler(errors)
+    if errors.said:
+        why = "it failed, as it says above" if errors.said[0] == _NO_WORDS else errors.said[0]
+        raise UsageError(
+            f"kubeconfig: its command for credentials (users[].user.exec) gave none ({' '.join(why.split())[:_SHOWN]}); log in as "
+            "that command wants it (`kubectl version` runs it too), or give another with --kubeconfig or --context"
+        )
 
 
 def _load_in_cluster(settings: Configuration, without: str) -> None:

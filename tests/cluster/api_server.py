@@ -68,14 +68,16 @@ def serving(found: Documents, folder: Path) -> Iterator[Path]:
             thread.join()
 
 
-def kubeconfig(folder: Path, address: str, *, token: str = "", ca: str = "") -> Path:
+def kubeconfig(
+    folder: Path, address: str, *, token: str = "", ca: str = "", user: Mapping[str, Any] | None = None
+) -> Path:
     cluster = {"server": address} | ({"certificate-authority-data": ca} if ca else {})
     path = folder / "kubeconfig"
     content = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "c", "cluster": cluster}],
-        "users": [{"name": "u", "user": {"token": token} if token else {}}],
+        "users": [{"name": "u", "user": user or ({"token": token} if token else {})}],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",
     }

@@ -1,6 +1,10 @@
 """`podkeys cluster check` as a person runs it: exit codes, what is shown, and what becomes of servers that don't answer."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,6 +136,39 @@ def test_a_token_of_two_lines_is_refused_without_being_shown(place: Place) -> No
     assert (done.code, "expected one line of ASCII" in done.err, "canary" in done.err) == (64, True, False), (
         done
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (["none-of-this-name"], "No such file or directory: 'none-of-this-name'"),
+        (["sh", "-c", "echo canary-4711; echo session expired >&2; exit 3"], "returned 3. session expired"),
+        (["echo", "canary-4711"], "failed to decode process output"),
+        (["echo", '{"apiVersion": "v1", "kind": "ExecCredential", "status": {}}'], "missing token"),
+    ],
+)
+def test_a_command_that_gives_no_credentials_is_named_and_nothing_is_asked_without(
+    place: Place, command: list[str], why: str
+) -> None:
+    """The client would go on as nobody, and the API server would say what nobody may not do."""
+    user = {"exec": {"apiVersion": "v1", "command": command[0], "args": command[1:]}}
+    path = api_server.kubeconfig(place.folder, "http://127.0.0.1:1", user=user)
+    done = podkeys(place.folder, "cluster", "check", "--cluster=east", f"--kubeconfig={path}")
+    assert (done.code, why in done.err, "canary" in done.err) == (64, True, False), done
+    assert done.err.startswith("Error: kubeconfig: its command for credentials")
+
+
+def test_a_command_that_fails_on_a_terminal_has_said_why_itself(place: Place) -> None:
+    user = {"exec": {"apiVersion": "v1", "command": "sh", "args": ["-c", "echo session expired >&2; exit 3"]}}
+    path = api_server.kubeconfig(place.folder, "http://127.0.0.1:1", user=user)
+    shown, screen = pty.openpty()
+    words = [sys.executable, "-m", "podkeys", "cluster", "check", "--cluster=east", f"--kubeconfig={path}"]
+    done = subprocess.run(words, cwd=place.folder, stdin=screen, stdout=screen, stderr=screen, check=False)
+    text = os.read(shown, 4096).decode()
+    for end in (shown, screen):
+        os.close(end)
+    assert (done.returncode, text.startswith("session expired")) == (64, True), text
+    assert "gave none (it failed, as it says above)" in text
 
 
 def test_without_any_kubeconfig_it_says_where_one_is_looked_for(place: Place) -> None:
