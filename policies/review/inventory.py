@@ -1,6 +1,6 @@
 """The policies and auth roles of a folder, generated or not.
 
-A policy is a `*.hcl` file, a `*.json` file with a `path` in it that isn't an auth role, or what `bao read -format=json
+Names may end in `.HCL` or `.Json`, too. A policy is a `*.hcl` file, a `*.json` file with a `path` in it that isn't an auth role, or what `bao read -format=json
 sys/policies/acl/NAME` printed; its name is the one in a generated file's header, the comments up to the first empty line, else the
 one that was printed, else the file's.
 An auth role is a `*.json` file `{"path": "auth/MOUNT/role/NAME", "data": {…}}`, or what `bao read -format=json` printed, at
@@ -24,6 +24,7 @@ _PLAIN = re.compile(rb'"engine":\s*"kv1",\s*"env":\s*\w+,\s*"path":\s*"([^"]+)"'
 # One of them is in whatever is an auth role or an exported policy: their keys may be written with escapes, too.
 _MARKS = (b'"token_policies"', b'"policies"', b'"policy"', b"\\")
 _LARGEST = 10 * 2**20
+_ENDINGS = (".hcl", ".json")  # of names in lower case
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def read(folder: Path) -> Inventory:
     plain: set[str] = set()
     for name in _files(str(folder)):
         text = _bytes(f"{folder}/{name}")
-        found = _policy(folder, name, text) if name.endswith(".hcl") else _json(folder, name, text)
+        found = _policy(folder, name, text) if name.lower().endswith(".hcl") else _json(folder, name, text)
         if isinstance(found, AuthRole):
             roles.append(found)
         elif isinstance(found, frozenset):
@@ -90,11 +91,24 @@ def has_files(folder: Path) -> bool:
 
 
 def _files(folder: str) -> Iterator[str]:
-    """Relative to the folder, and as text: tens of thousands are read. Links to folders are not followed."""
-    for top, folders, files in os.walk(folder):
+    """Relative to the folder, and as text: tens of thousands are read.
+
+    Raises ReviewError where a folder can't be looked into, or is a link, which could lead in a circle: nobody would see what is missing.
+    """
+    for top, folders, files in os.walk(folder, onerror=_unreadable):
         folders.sort()
+        for name in folders:
+            if os.path.islink(f"{top}/{name}"):  # noqa: PTH114 - tens of thousands are looked at
+                raise ReviewError(
+                    f"{top}/{name}: got a symbolic link to a folder, expected the folder itself, as what is in it would be left out; "
+                    "put it in the link's place, or name a folder without links"
+                )
         below = f"{top[len(folder) :].lstrip('/')}/".lstrip("/")
-        yield from (below + name for name in sorted(files) if name.endswith((".hcl", ".json")))
+        yield from (below + name for name in sorted(files) if name.lower().endswith(_ENDINGS))
+
+
+def _unreadable(error: OSError) -> None:
+    raise ReviewError(f"{error.filename}: can't be read: {error.strerror}; check its permissions")
 
 
 def _bytes(path: str) -> bytes:
@@ -139,7 +153,7 @@ def _json(folder: Path, name: str, text: bytes) -> PolicyFile | AuthRole | froze
         return PolicyFile(_stem(name), name, text) if is_policy else _plain(text)
     if isinstance(data.get("policy"), str):
         return _exported(name, data)
-    place = _ROLE_PATH.fullmatch(str(document.get("path") or name.removesuffix(".json")))
+    place = _ROLE_PATH.fullmatch(str(document.get("path") or name.rpartition(".")[0]))
     return auth_role(place["mount"], place["name"], name, data, text) if place else None
 
 

@@ -30,7 +30,7 @@ class Clusters:
 
 
 def sources(folder: Path) -> tuple[str, ...]:
-    """The YAML files below `folder`, sorted, relative to it. Raises ProblemsError when there are none.
+    """The YAML files below `folder`, `*.YAML` too, sorted, relative to it. Raises ProblemsError when there are none.
 
     A folder below it that can't be looked into is refused too: the roles in it would be taken for removed ones.
     """
@@ -52,7 +52,9 @@ def sources(folder: Path) -> tuple[str, ...]:
             if (at / name).is_symlink():
                 message = "got a symbolic link, expected the folder itself; put it here in the link's place"
                 raise ProblemsError([Problem(ascii(str(at / name))[1:-1], 0, 0, message)])
-        found += [(at / name).relative_to(folder).as_posix() for name in files if name.endswith(SUFFIXES)]
+        found += [
+            (at / name).relative_to(folder).as_posix() for name in files if name.lower().endswith(SUFFIXES)
+        ]
     if not found:
         raise ProblemsError(
             [Problem(str(folder), 0, 0, "got no *.yaml file in this folder, expected at least one")]

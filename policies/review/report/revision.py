@@ -1,5 +1,6 @@
 """Which commit a folder is at, and how it was at another. Reads a git repository; changes nothing in it."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,8 @@ def current(folder: Path) -> tuple[str, bool]:
 def commit_of(folder: Path, ref: str) -> str:
     """Raises ReviewError where it is no commit, or the folder is in no repository."""
     found = _git(folder, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    if found is None and not shutil.which("git"):
+        raise ReviewError("--since: got no git on PATH, expected it to read the commit; install git")
     if found is None:
         raise ReviewError(
             f"--since: got {ref!r}, expected a commit, tag or branch of the git repository that {folder} is in"
@@ -52,10 +55,14 @@ def extract(folder: Path, commit: str, to: Path) -> None:
     wanted = [
         (digest, name)
         for mode, digest, name in _entries(listing)
-        if mode in _FILE_MODES and name.endswith(_ENDINGS)
+        if mode in _FILE_MODES and name.lower().endswith(_ENDINGS)
     ]
     asked = b"".join(digest + b"\n" for digest, _ in wanted)
-    contents = _contents(_git(folder, "cat-file", "--batch", asked=asked) or b"")
+    contents = list(_contents(_git(folder, "cat-file", "--batch", asked=asked) or b""))
+    if len(contents) != len(wanted):
+        raise ReviewError(
+            f"--since: git has {len(contents)} of the {len(wanted)} files of {commit}, expected a complete clone"
+        )
     for (_, name), content in zip(wanted, contents, strict=True):
         path = _inside(to, name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,13 +79,15 @@ def _entries(listing: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
 
 
 def _contents(batch: bytes) -> Iterator[bytes]:
-    """Each after a line `DIGEST blob SIZE`, and before a line break (git-cat-file, batch output)."""
+    """Each after a line `DIGEST blob SIZE`, and before a line break (git-cat-file, batch output). Nothing of one that is missing."""
     at = 0
     while at < len(batch):
         start = batch.index(b"\n", at) + 1
-        end = start + int(batch[at:start].split()[2])
-        yield batch[start:end]
-        at = end + 1
+        about = batch[at:start].split()
+        at = start
+        if about[1] == b"blob":
+            at += int(about[2]) + 1
+            yield batch[start : at - 1]
 
 
 def _inside(folder: Path, name: bytes) -> Path:
