@@ -15,9 +15,8 @@ from policies.review.questions import OPERATIONS
 from policies.review.subjects import Policies
 
 _OPERATIONS = OPERATIONS | {"renew": (Operation.WRITE, True), "revoke": (Operation.WRITE, True)}
-_KINDS = (
-    20_000  # of requests that are told apart in each list; memory stays bounded, the rest is counted together
-)
+# Of requests that are told apart in each list: memory stays bounded, the rest is counted together.
+_KINDS = 20_000
 _REASONS = 50
 _TOKENS = 5_000  # sets of policies whose rules are kept at once
 

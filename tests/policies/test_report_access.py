@@ -157,6 +157,20 @@ def test_a_service_is_named_by_its_accounts_and_its_place_by_their_namespaces() 
     }
 
 
+def test_two_servers_may_have_a_role_of_one_name_on_mounts_of_one_name() -> None:
+    """As every cluster whose server runs inside it has: each service stays where its own role stands."""
+    text = b'path "kv/data/a" { capabilities = ["read"] }'
+    names = ("one", "other")
+    files = {name: PolicyFile(name, f"{name}/policy.hcl", text) for name in names}
+    roles = tuple(role("app", f"{name}/auth.json", name, Account(name, "app")) for name in names)
+    clusters = (Cluster("first", "one", ONE, "jwt"), Cluster("second", "other", OTHER, "jwt"))
+    found = services(Inventory(files, roles), clusters)
+    assert [(one.cluster, one.namespace, one.server) for one in found] == [
+        ("first", "one", ONE),
+        ("second", "other", OTHER),
+    ]
+
+
 def test_owner_and_role_file_are_believed_of_generated_policies_alone() -> None:
     [payments] = [one for one in services(read(GENERATED), ()) if one.name == "payments-api"]
     assert (payments.owner, payments.source) == ("team-payments", "payments.yaml")

@@ -17,6 +17,7 @@ from policies.apply.show import plain
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "example"
 NOW = "2030-01-31T12:00:00Z"
+LOST = "eu-nl-prod-a/payments/payments/policy.hcl"
 NASTY = "<script>alert(1)</script> `x` **b** | c & [a](https://example.com) ![i](x) \u202e \\ {{7*7}} \"' </style>"
 
 
@@ -139,6 +140,22 @@ def test_since_names_what_is_no_commit(folder: Path, ref: str) -> None:
     assert isinstance(result.exception, click.ClickException)
     assert f"got {ref!r}, expected a commit, tag or branch" in result.exception.message
     assert not Path("owned").exists()
+
+
+def test_since_without_git_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    result = call("--out", "report", "--policies", folder, "--since", "reviewed")
+    assert isinstance(result.exception, click.ClickException)
+    assert "got no git on PATH" in result.exception.message
+
+
+def test_since_a_commit_whose_files_are_not_here_says_so(folder: Path) -> None:
+    """A clone may lack some; nothing is compared with half of a commit."""
+    digest = git("rev-parse", f"HEAD:generated/{LOST}").strip()
+    Path(".git", "objects", digest[:2], digest[2:]).unlink()
+    result = call("--out", "report", "--policies", folder, "--since", "reviewed")
+    assert isinstance(result.exception, click.ClickException)
+    assert "expected a complete clone" in result.exception.message
 
 
 def test_since_a_commit_without_the_folder_says_so(folder: Path) -> None:

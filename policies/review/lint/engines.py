@@ -11,7 +11,7 @@ from policies.acl.stanza import Stanza
 from policies.review.inventory import Inventory
 
 KV2 = frozenset({"data", "metadata", "delete", "undelete", "destroy", "subkeys", "config"})
-_OWN = ("sys/", "auth/", "identity/", "cubbyhole/")
+SERVERS_OWN = ("sys/", "auth/", "identity/", "cubbyhole/")
 _FORMS = {
     "kv2": r"(?:data|metadata|delete|undelete|destroy|subkeys)",
     "transit": r"(?:encrypt|decrypt|rewrap|datakey|hmac|verify|export|backup)",
@@ -37,7 +37,7 @@ def engines(inventory: Inventory, stanzas: Iterable[Stanza]) -> Engines:
     found = {kind: set(names) for kind, names in _NAMES.items()}
     for stanza in stanzas:
         path = stanza.path.removeprefix("/")
-        if not path.startswith(_OWN) and path not in inventory.plain:
+        if not path.startswith(SERVERS_OWN) and path not in inventory.plain:
             for kind, match in _MOUNT.items():
                 mount = match(path)
                 if mount:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from policies.acl.paths import Kind, Pattern, pattern
+from policies.review.lint.engines import SERVERS_OWN
 from policies.review.lint.finding import Hit, at
 from policies.review.lint.overlap import overlap
 from policies.review.lint.tree import Grant, Tree
@@ -32,7 +33,7 @@ class Danger:
                     yield forbidden(grant, path, self.capabilities, self.power)
 
 
-_FIRST = (b"sys/", b"auth/", b"identity/", b"cubbyhole/")  # a cubbyhole is its token's own
+_FIRST = tuple(map(str.encode, SERVERS_OWN))  # a cubbyhole is its token's own
 _OIDC = ("key", "role", "provider", "client", "scope", "assignment")
 
 POLICIES = Danger(
@@ -123,7 +124,7 @@ def shared_lists(tree: Tree) -> Iterator[Hit]:
         head = str(grant.aims).rstrip("*").partition("+")[0].rstrip("/")
         mount, _, rest = head.partition("/")
         at_top = rest in ("", "metadata") or (mount and rest == "data")
-        if at_top or others.get(head, set()) - {grant.of.file.name}:
+        if at_top or any(name != grant.of.file.name for name in others.get(head, ())):
             message = f'got list on "{grant.stanza.path}", below which others have their paths, expected a prefix of one owner'
             yield at(grant, message, "read by name instead of listing, or give the owner a prefix of its own")
 
@@ -157,7 +158,7 @@ def other_namespaces(tree: Tree) -> Iterator[Hit]:
             continue
         for grant in token.grants:
             space = _owner(grant)
-            if space in known - own and not grant.denies:
+            if space in known and space not in own and not grant.denies:
                 message = (
                     f'got "{grant.stanza.path}" for {role.mount}/{role.name} of {", ".join(sorted(own))}, '
                     f"expected nothing of the namespace {space}"

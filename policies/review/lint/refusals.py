@@ -8,7 +8,7 @@ from policies.acl.rules import Rules
 from policies.acl.stanza import Stanza
 from policies.review.lint.finding import Hit, at, at_stanza
 from policies.review.lint.overlap import Heads, overlap
-from policies.review.lint.tree import Grant, Tree
+from policies.review.lint.tree import Grant, Tokens, Tree
 
 _UNBOUNDED = re.compile(r"[^/]\{\{|\}\}[^/]")
 _ALIAS_NAME = re.compile(r"\{\{\s*identity\.entity\.aliases\.[^.}]+\.name\s*\}\}")
@@ -23,14 +23,14 @@ def mixed_control_groups(tree: Tree) -> Iterator[Hit]:
                 if plain and len(plain) < len(rule.stanzas) and "deny" not in rule.capabilities:
                     held = next(stanza for stanza in rule.stanzas if stanza.constraints.control_group)
                     yield _of(
-                        tree,
+                        token,
                         plain[0],
                         f'got "{plain[0].path}" without the control group of {_place(held)}, which it may undo; expected it in all stanzas of that path or in none',
                     )
 
 
-def _of(tree: Tree, stanza: Stanza, message: str) -> Hit:
-    looked = next(one for one in tree.policies.values() if one.file.file == stanza.policy)
+def _of(token: Tokens, stanza: Stanza, message: str) -> Hit:
+    looked = next(one for one in token.policies if one.file.file == stanza.policy)
     return at_stanza(looked, stanza, message, "give both the control group, or remove this stanza")
 
 

@@ -37,10 +37,15 @@ def _lines(finding: Finding, folder: str) -> list[str]:
 
 
 def _sum(report: Report) -> str:
-    counts = Counter(finding.severity for finding in report.findings)
-    found = ", ".join(f"{counts[severity]} {severity}" for severity in sorted(counts, reverse=True))
+    found = severities(report)
     waived = f"; {len(report.waived)} waived" if report.waived else ""
     return (f"{len(report.findings)} found: {found}" if found else "Nothing found") + f"{waived}."
+
+
+def severities(report: Report) -> str:
+    """Such as `2 high, 1 low`."""
+    counts = Counter(finding.severity for finding in report.findings)
+    return ", ".join(f"{counts[severity]} {severity}" for severity in sorted(counts, reverse=True))
 
 
 def as_json(report: Report) -> dict[str, Any]:

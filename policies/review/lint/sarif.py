@@ -20,6 +20,7 @@ _LEVELS = {
     Severity.MEDIUM: "warning",
     Severity.LOW: "note",
 }
+_NUMBERS = {rule.id: number for number, rule in enumerate(RULES)}
 # How GitHub sorts security findings: a number as text, at least 9 critical, 7 high, 4 medium.
 _SCORES = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.0", Severity.LOW: "2.0"}
 
@@ -52,7 +53,7 @@ def _result(finding: Finding, folder: str) -> dict[str, Any]:
     }
     return {
         "ruleId": finding.rule.id,
-        "ruleIndex": RULES.index(finding.rule),
+        "ruleIndex": _NUMBERS[finding.rule.id],
         "level": _LEVELS[finding.severity],
         "message": {"text": _unicode(f"{hit.message}{note}. {hit.fix[:1].upper()}{hit.fix[1:]}.")},
         "locations": [{"physicalLocation": location}],

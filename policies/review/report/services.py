@@ -45,8 +45,11 @@ class Service:
 def services(inventory: Inventory, clusters: Iterable[Cluster]) -> list[Service]:
     """By cluster, namespace and name."""
     known = tuple(clusters)
-    roles = {f"{role.mount}/{role.name}": role for role in inventory.roles}
-    found = [_service(subject, roles.get(subject.name), inventory, known) for subject in subjects(inventory)]
+    roles = {(f"{role.mount}/{role.name}", role.file): role for role in inventory.roles}
+    found = [
+        _service(subject, roles.get((subject.name, subject.file)), inventory, known)
+        for subject in subjects(inventory)
+    ]
     return sorted(found, key=lambda one: (one.cluster, one.namespace, one.name, one.subject.name))
 
 

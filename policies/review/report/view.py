@@ -72,9 +72,7 @@ def groups(accesses: tuple[Access, ...]) -> list[Group]:
     for one in accesses:
         for secret in one.secrets:
             who[secret].add(one.service.subject.name)
-    return [
-        _group(place, list(own), who) for place, own in groupby(accesses, key=_place)
-    ]  # fmt: skip
+    return [_group(place, list(own), who) for place, own in groupby(accesses, key=_place)]
 
 
 def _group(place: tuple[str, str], own: list[Access], who: Mapping[Secret, set[str]]) -> Group:
@@ -173,9 +171,3 @@ def findings(lint: Lint) -> list[Findings]:
 def _fix(found: list[Finding]) -> str:
     fixes = {finding.hit.fix for finding in found}
     return fixes.pop() if len(fixes) == 1 else ""
-
-
-def severities(lint: Lint) -> str:
-    """Such as `2 high, 1 low`."""
-    counts = Counter(finding.severity for finding in lint.findings)
-    return ", ".join(f"{counts[severity]} {severity}" for severity in sorted(counts, reverse=True))

@@ -11,6 +11,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from policies.apply.show import plain
+from policies.review.lint import report as lint
 from policies.review.report import view
 from policies.review.report.facts import Facts
 from policies.review.report.matrix import MOST_COLUMNS
@@ -49,7 +50,7 @@ def _rendered(environment: Environment, template: str, facts: Facts, **more: obj
         readers=view.readers(facts.accesses),
         powers=view.powers(facts.accesses),
         findings=view.findings(facts.lint),
-        severities=view.severities(facts.lint),
+        severities=lint.severities(facts.lint),
         **more,
     )
 
