@@ -17,7 +17,7 @@ from policies.apply.show import plain
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "example"
 NOW = "2030-01-31T12:00:00Z"
-LOST = "eu-nl-prod-a/payments/payments/policy.hcl"
+POLICY = "eu-nl-prod-a/payments/payments/policy.hcl"
 NASTY = "<script>alert(1)</script> `x` **b** | c & [a](https://example.com) ![i](x) \u202e \\ {{7*7}} \"' </style>"
 
 
@@ -151,7 +151,7 @@ def test_since_without_git_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_since_a_commit_whose_files_are_not_here_says_so(folder: Path) -> None:
     """A clone may lack some; nothing is compared with half of a commit."""
-    digest = git("rev-parse", f"HEAD:generated/{LOST}").strip()
+    digest = git("rev-parse", f"HEAD:generated/{POLICY}").strip()
     Path(".git", "objects", digest[:2], digest[2:]).unlink()
     result = call("--out", "report", "--policies", folder, "--since", "reviewed")
     assert isinstance(result.exception, click.ClickException)
@@ -163,6 +163,23 @@ def test_since_a_commit_without_the_folder_says_so(folder: Path) -> None:
     result = call("--out", "report", "--policies", "elsewhere", "--since", "reviewed")
     assert isinstance(result.exception, click.ClickException)
     assert "has nothing in elsewhere; expected a commit that has its policies" in result.exception.message
+
+
+def test_what_lies_outside_a_boundary_is_among_the_findings_as_lint_has_it(folder: Path) -> None:
+    def outside() -> list[str]:
+        return [
+            one["subject"]
+            for one in audited("--policies", folder)["lint"]["findings"]
+            if one["id"] == "PK119"
+        ]
+
+    shutil.copytree(EXAMPLE / "boundaries", "boundaries")
+    assert outside() == []
+    policy = folder / POLICY
+    policy.write_text(policy.read_text().replace("kv/data/payments/stripe", "kv/data/web/smtp"))
+    assert outside() == ["podkeys.eu-nl-prod-a.payments.payments"]
+    Path("boundaries", "broken.yaml").write_text("kind: Boundary\n")
+    assert isinstance(call("--out", "report", "--policies", folder).exception, click.ClickException)
 
 
 def test_findings_waivers_and_the_end_of_a_waiver_are_in_it(folder: Path) -> None:

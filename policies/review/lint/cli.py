@@ -13,10 +13,11 @@ from policies.errors import ProblemsError
 from policies.review import options, source
 from policies.review.errors import ReviewError
 from policies.review.lint import report, run, sarif, settings, settings_file
+from policies.review.lint.limits import limits
 from policies.review.lint.tree import Reading, Tree, tree
 from policies.roles.cli import folder_option
-from policies.roles.folder import NO_BOUNDARIES, Clusters, boundaries_folder, boundaries_for
-from policies.roles.inside import OPEN, Boundaries
+from policies.roles.folder import NO_BOUNDARIES
+from policies.roles.inside import OPEN
 
 
 @click.command(short_help="What a security reviewer must be told")
@@ -87,19 +88,10 @@ def lint(
 
 def _looked(boundaries: Path | None, reading: Reading, folder: Path, **server: Any) -> Tree:  # noqa: ANN401 - click's own
     """Raises ReviewError, ProblemsError. On standard error it is said where nothing bounds a generated policy."""
-    limits = _boundaries(boundaries)
-    found = tree(source.opened(folder, **server), reading, limits)
-    if limits is OPEN and any(policy.generated for policy in found.policies.values()):
+    bounds = limits(boundaries)
+    found = tree(source.opened(folder, **server), reading, bounds)
+    if bounds is OPEN and any(policy.generated for policy in found.policies.values()):
         click.echo(NO_BOUNDARIES, err=True)
-    return found
-
-
-def _boundaries(named: Path | None) -> Boundaries:
-    """Raises ProblemsError: where a boundary can't be read, nothing is inside."""
-    where = boundaries_folder(named)
-    found, problems = boundaries_for(where, Clusters({}, complete=False))
-    if problems:
-        raise ProblemsError(problems)
     return found
 
 

@@ -11,11 +11,13 @@ from policies.errors import ProblemsError
 from policies.review import options
 from policies.review.errors import ReviewError
 from policies.review.lint import settings_file
+from policies.review.lint.limits import limits
 from policies.review.lint.tree import Reading
 from policies.review.report import write
 from policies.review.report.collect import Sources, collected
 from policies.review.report.document import document
 from policies.review.report.facts import Facts
+from policies.roles.cli import folder_option
 
 
 @click.command(short_help="Write a report: who can read what, findings, changes, unused access")
@@ -39,6 +41,7 @@ from policies.review.report.facts import Facts
     metavar="FILE",
     help="With what was granted and not used, by this audit log of the server; - is standard input.",
 )
+@folder_option
 @settings_file.option
 @click.option(
     "--now",
@@ -53,6 +56,7 @@ def audit(
     out: Path,
     ref: str | None,
     audit_log: Path | None,
+    boundaries: Path | None,
     file: Path | None,
     now: datetime | None,
     dialect: str,
@@ -75,9 +79,10 @@ def audit(
     except (ReviewError, ProblemsError) as error:
         raise click.UsageError(str(error)) from None
     try:
-        facts = collected(Sources(folder, settings, ref, audit_log), Reading(DIALECTS[dialect], time))
+        sources = Sources(folder, settings, limits(boundaries), ref, audit_log)
+        facts = collected(sources, Reading(DIALECTS[dialect], time))
         written = _write(out, facts)
-    except (ReviewError, TooManyError) as error:
+    except (ReviewError, ProblemsError, TooManyError) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{error.filename}: can't be read or written: {error.strerror}") from None

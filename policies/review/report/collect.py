@@ -22,6 +22,7 @@ from policies.review.report import revision
 from policies.review.report.access import accesses
 from policies.review.report.facts import Facts, Made, Since, Usage, since
 from policies.review.report.services import Cluster, services
+from policies.roles.inside import Boundaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Sources:
 
     folder: Path
     settings: Settings
+    boundaries: Boundaries
     ref: str | None
     audit_log: Path | None
 
@@ -52,7 +54,7 @@ def collected(sources: Sources, reading: Reading) -> Facts:
         inventory,
         clusters,
         tuple(accesses(services(inventory, clusters), side.policies, reading.now)),
-        run.lint(tree(inventory, reading), sources.settings, reading.now.date()),
+        run.lint(tree(inventory, reading, sources.boundaries), sources.settings, reading.now.date()),
         _since(folder, sources.ref, side, reading) if sources.ref is not None else None,
         _usage(sources.audit_log, side, reading) if sources.audit_log else None,
     )
