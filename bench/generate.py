@@ -55,12 +55,12 @@ spec:
 ROLES_A_NAMESPACE = 50
 
 
-def write_roles(folder: Path, count: int) -> list[str]:
+def write_roles(folder: Path, count: int, *, cluster: str = CLUSTER) -> list[str]:
     """`count` role files, a boundary for each namespace, and a cluster; the words that generate from them."""
     boundaries, clusters, roles = (folder / name for name in FOLDERS)
     for made in (boundaries, clusters, roles):
         made.mkdir()
-    (clusters / "bench.yaml").write_text(CLUSTER)
+    (clusters / "bench.yaml").write_text(cluster)
     for number in range(count):
         text = ROLE.format(number=number, team=number // ROLES_A_NAMESPACE)
         (roles / f"service-{number}.yaml").write_text(text)

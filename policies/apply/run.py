@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from policies.apply import tokens, turn
+from policies.apply.at_once import read_all
 from policies.apply.compare import ABSENT, differences
 from policies.apply.errors import (
     ApplyError,
@@ -40,8 +41,7 @@ def read_current(
             current[path] = Stored({})
             if belongs_to is not None:  # others may need quoting in a URL
                 wanted.append(path)
-    for path in track(wanted):
-        stored = store.read(path)
+    for path, stored in read_all(store, wanted, track):
         if stored is None:  # gone since it was listed
             del current[path]
         else:

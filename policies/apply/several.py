@@ -1,10 +1,10 @@
 """Many clusters, a few at once. One that fails does not stop the others."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import as_completed
 from pathlib import Path
 
+from policies.apply.at_once import pool
 from policies.apply.errors import TreeError
 from policies.apply.outcome import Outcome
 
@@ -22,18 +22,11 @@ def clusters(generated: Path) -> list[str]:
 def each(
     names: Iterable[str], at_once: int, work: Callable[[str], Outcome]
 ) -> Generator[Outcome, None, None]:
-    """As they end. Interrupted, those that have not begun never do, and those that have are waited for."""
-    with _pool(at_once) as pool:
-        yield from (future.result() for future in as_completed([pool.submit(work, name) for name in names]))
-
-
-@contextmanager
-def _pool(at_once: int) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(at_once)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
+    """As they end."""
+    with pool(at_once) as threads:
+        yield from (
+            future.result() for future in as_completed([threads.submit(work, name) for name in names])
+        )
 
 
 def unmatched(outcomes: Sequence[Outcome]) -> frozenset[str]:

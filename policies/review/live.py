@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from policies.apply.at_once import read_all
 from policies.apply.errors import RefusedError
 from policies.apply.state import POLICIES, Store
 from policies.apply.turn import is_turn
@@ -25,11 +26,12 @@ def read(server: Store, progress: Progress) -> Inventory:
     Raises ApplyError.
     """
     policies = {}
-    for name in progress([name for name in server.names(POLICIES) if name != "root"]):
-        stored = server.read(f"{POLICIES}/{name}")
+    paths = [f"{POLICIES}/{name}" for name in server.names(POLICIES) if name != "root"]
+    for path, stored in read_all(server, paths, progress):
+        name = path.removeprefix(f"{POLICIES}/")
         text = str(stored.fields["policy"]) if stored else ""  # removed meanwhile
         if stored and not is_turn(text):
-            policies[name] = PolicyFile(name, f"{POLICIES}/{name}", text.encode())
+            policies[name] = PolicyFile(name, path, text.encode())
     return Inventory(dict(sorted(policies.items())), tuple(_roles(server, progress)))
 
 
@@ -38,10 +40,11 @@ def _roles(server: Store, progress: Progress) -> Iterator[AuthRole]:
         listing = _LISTINGS.get(kind)
         if listing is None:
             continue
-        for name in progress(list(server.names(f"auth/{mount}/{listing}"))):
-            stored = server.read(f"auth/{mount}/{listing}/{name}")
+        start = f"auth/{mount}/{listing}/"
+        paths = [start + name for name in server.names(start.removesuffix("/"))]
+        for path, stored in read_all(server, paths, progress):
             if stored:
-                yield auth_role(mount, name, f"auth/{mount}/{listing}/{name}", stored.fields)
+                yield auth_role(mount, path.removeprefix(start), path, stored.fields)
 
 
 def _mounts(server: Store) -> Mapping[str, str]:
