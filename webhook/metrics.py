@@ -18,10 +18,11 @@ from importlib.metadata import version
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from policies.catalog import cluster_json, digest, to_bytes
 from webhook.config import LoadedCatalog
 from webhook.kept import Kept
 from webhook.tls import Serving
@@ -108,9 +109,11 @@ class Condition(Collector):
     ) -> None:
         self._catalog, self._certificate, self._ready = catalog, certificate, ready
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         state = self._catalog.state
-        certificate = self._certificate.refresh()  # a renewed one shows even when no connection comes
+        if state.value:
+            yield _served(state.value)
+        certificate = self._certificate.state
         roles = sum(len(item.roles) for item in state.value.namespaces.values()) if state.value else 0
         for name, text, value in (
             ("podkeys_ready", "1 while pods should be sent here.", self._ready()),
@@ -142,6 +145,16 @@ class Condition(Collector):
             ),
         ):
             yield GaugeMetricFamily(name, text, value)
+
+
+def _served(found: LoadedCatalog) -> Metric:
+    """The same on all replicas that serve the same; the cluster file has no place in the manifest."""
+    value = {"digest": found.digest, "cluster_file": digest(to_bytes(cluster_json(found.cluster)))}
+    return InfoMetricFamily(
+        "podkeys_catalog",
+        "The catalog that is served, by its manifest's digest, as pods' status has it.",
+        value,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,27 @@ def test_the_chart_renders_to_its_golden_file(name: str, values: tuple[str, ...]
     assert rendered == path.read_text()
 
 
+@pytest.mark.parametrize("word", ["null", "on", "1e3", "123", "0x1f"])
+def test_a_name_that_yaml_could_read_as_something_else_stays_text(word: str) -> None:
+    """Each is a DNS label, so a namespace, a release or a priority class may be called so."""
+    found = manifests(
+        EVERYTHING,
+        "--set=certificate.from=chart",
+        f"--namespace={word}",
+        f"--set-string=priorityClassName={word}",
+    )
+    named = {item["metadata"]["namespace"] for item in found.values() if "namespace" in item["metadata"]}
+    assert named == {word}
+    pod = found["Deployment", "podkeys-webhook"]["spec"]["template"]
+    assert pod["spec"]["priorityClassName"] == word
+    binding = found["ValidatingAdmissionPolicyBinding", "pods.podkeys.dev"]["spec"]["matchResources"]
+    assert binding["namespaceSelector"]["matchExpressions"][0]["values"] == ["kube-system", word]
+    hooks = found["MutatingWebhookConfiguration", "podkeys"]["webhooks"]
+    assert [hook["clientConfig"]["service"]["namespace"] for hook in hooks] == [word]
+    released = yaml.safe_load_all(helm("template", word, str(CHART), "--set=image=a").stdout)
+    assert {item["metadata"]["labels"].get("app.kubernetes.io/instance", word) for item in released} == {word}
+
+
 def test_without_an_image_it_says_what_to_give() -> None:
     result = helm("template", "podkeys", str(CHART))
     assert result.returncode != 0
@@ -83,6 +104,10 @@ def test_without_an_image_it_says_what_to_give() -> None:
         "networkPolicy.enabled=true",
         "monitoring.serviceMonitor.enable=true",
         "audience=",
+        "priorityClassName=a: b",
+        "monitoring.prometheusRule.runbooks=a #b",
+        "certificate.issuerRef.kind=ClusterIssuer",
+        "resources.limits.memory.most=1Gi",
     ],
 )
 def test_a_value_that_does_not_exist_or_cannot_be_is_refused(typo: str) -> None:

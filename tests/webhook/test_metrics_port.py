@@ -1,11 +1,18 @@
+import re
 import socket
 import threading
 import urllib.request
+from dataclasses import replace
 from http import HTTPStatus
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from webhook.metrics import MAX_HEAD, MAX_PEERS, PEER_SECONDS, Metrics, page, start
+from policies.catalog import cluster_json, to_bytes
+from tests.webhook import catalogs
+from tests.webhook.serving import write_certificate
+from webhook import store, tls
+from webhook.metrics import MAX_HEAD, MAX_PEERS, PEER_SECONDS, Condition, Metrics, page, start
 
 
 def test_readiness_says_why_not() -> None:
@@ -32,6 +39,33 @@ def test_metrics_are_exposed_with_the_release_and_names_of_one_prefix() -> None:
     assert 'podkeys_admission_duration_seconds_bucket{le="0.00025"} 1.0' in text
     names = {line.split("{")[0].split()[0] for line in text.splitlines() if not line.startswith("#")}
     assert {name.split("_")[0] for name in names} == {"podkeys", "process"}
+
+
+def test_replicas_that_serve_different_catalogs_show_different_digests(tmp_path: Path) -> None:
+    """With as many roles in each; a replica without a catalog serves none."""
+    write_certificate(tmp_path)
+    folder, cluster_file = catalogs.write(tmp_path)
+    catalog = store.kept(folder, cluster_file, lambda _: None)
+    certificate = tls.kept(tmp_path / "tls.crt", tmp_path / "tls.key", lambda _: None)
+    registry = CollectorRegistry()
+    registry.register(Condition(catalog, certificate, lambda: True))
+
+    def shown() -> list[str]:
+        text = page("/metrics", registry, lambda: "").text.decode()
+        return re.findall(r"^podkeys_catalog_info\{(.*)\} 1\.0$", text, re.MULTILINE)
+
+    assert shown() == []
+    first = catalog.refresh().value
+    assert first is not None
+    seen = shown()
+    assert f'digest="{first.digest}"' in seen[0]
+    catalogs.write(tmp_path, "orders")
+    catalog.refresh()
+    seen += shown()
+    cluster_file.write_bytes(to_bytes(cluster_json(replace(catalogs.CLUSTER, audience="other"))))
+    catalog.refresh()
+    seen += shown()
+    assert len(set(seen)) == 3
 
 
 def test_probers_that_say_nothing_hold_neither_the_next_one_nor_threads_without_end() -> None:

@@ -1,7 +1,7 @@
 {{/* Names are fixed: a cluster has one Podkeys, and a second release fails on them. */}}
 {{- define "podkeys.labels" -}}
 {{ include "podkeys.selector" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
@@ -31,5 +31,5 @@ seccompProfile: {type: RuntimeDefault}
 
 {{/* Without these two, Podkeys could not heal itself, nor the cluster itself. */}}
 {{- define "podkeys.otherNamespaces" -}}
-- {key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, {{ .Release.Namespace }}]}
+- {key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, {{ .Release.Namespace | quote }}]}
 {{- end }}
