@@ -1,7 +1,6 @@
 """A value read from files that change: read whole, and the last good one kept while the files are wrong."""
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -41,7 +40,7 @@ class State(Generic[T]):
 
 
 class Kept(Generic[T]):
-    """`state` is replaced whole, so any thread may read it, and any may call `refresh`."""
+    """`state` is replaced whole, so any thread may read it; one calls `refresh`."""
 
     def __init__(
         self,
@@ -57,7 +56,6 @@ class Kept(Generic[T]):
         self.state = state
         self._files, self._read, self._wrong = files, read, wrong
         self._on_change, self._clock = on_change, clock
-        self._lock = threading.Lock()
 
     @property
     def value(self) -> T:
@@ -66,24 +64,16 @@ class Kept(Generic[T]):
     def refresh(self) -> State[T]:
         """Look at the files, and read them if they changed or were wrong the last time.
 
-        One thread looks; the others don't wait for it. The signature is taken before reading, so that the next
-        look sees a swap in the middle.
+        The signature is taken before reading, so that the next look sees a swap in the middle.
         """
-        if self._lock.acquire(blocking=False):
-            try:
-                self._look()
-            finally:
-                self._lock.release()
-        return self.state
-
-    def _look(self) -> None:
         before, seen, now = self.state, signature(self._files()), self._clock()
         if seen == before.seen and not before.error:
             self.state = replace(before, succeeded_at=now)
-            return
+            return self.state
         try:
             self.state = State(self._read(), now, now, "", seen)
         except self._wrong as error:
             self.state = replace(before, error=str(error), seen=seen)
         if not self.state.error or self.state.error != before.error:
             self._on_change(self.state)
+        return self.state

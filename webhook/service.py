@@ -16,6 +16,9 @@ from webhook.kept import Kept, State
 from webhook.metrics import Condition, Metrics
 from webhook.tls import Serving
 
+# Two files. Not looked at when a connection comes: the first one in hours would get an old certificate if just then they can't be read.
+CERTIFICATE_SECONDS = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -56,20 +59,24 @@ class Service:
         return len(self.queue) > self.limits.waiting
 
     def start(self, listener: socket.socket) -> WSGIApplication:
-        """Read the catalog, begin to watch it, answer on the metrics port; the application to serve."""
-        self.catalog.refresh()
-        threading.Thread(target=self._watch, name="catalog", daemon=True).start()
+        """Read the files, begin to watch them, answer on the metrics port; the application to serve."""
+        for kept, seconds in (
+            (self.catalog, self.limits.poll_seconds),
+            (self.certificate, CERTIFICATE_SECONDS),
+        ):
+            kept.refresh()
+            threading.Thread(target=self._watch, args=(kept, seconds), daemon=True).start()
         ready = Condition(self.catalog, self.certificate, lambda: not self.why_not_ready())
         self.metrics.registry.register(ready)
         metrics.start(listener, self.metrics.registry, self.why_not_ready)
         return create(Admission(lambda: self.catalog.value, self.settings, self.metrics, self.busy))
 
-    def _watch(self) -> None:
+    def _watch(self, kept: Kept[LoadedCatalog | None] | Kept[Serving], seconds: float) -> None:
         while not self.draining:
-            time.sleep(self.limits.poll_seconds)
+            time.sleep(seconds)
             try:
-                self.catalog.refresh()
-            except Exception as error:  # noqa: BLE001 - the thread must live; the age of the catalog tells as well
+                kept.refresh()
+            except Exception as error:  # noqa: BLE001 - the thread must live; metrics tell as well
                 logs.event(logging.ERROR, "bug", logs.place(error))
 
 

@@ -155,7 +155,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
         """True when done: the connection then idles until its first request, as one that is kept alive."""
         if not isinstance(conn.sock, RequestSocket):
             conn.patience = self.app.service.limits.handshake_seconds
-            context = self.app.service.certificate.refresh().value.context
+            context = self.app.service.certificate.value.context
             conn.sock = context.wrap_socket(conn.sock, server_side=True, do_handshake_on_connect=False)
         conn.sock.do_handshake()
         conn.initialized, conn.asked, conn.incoming = True, False, Incoming()

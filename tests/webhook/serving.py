@@ -92,6 +92,13 @@ class Webhook:
     def events(self, name: str) -> list[dict[str, Any]]:
         return [line for line in self.log() if line["event"] == name]
 
+    def wait_for_events(self, name: str, count: int) -> None:
+        """Wait until there are so many; fail after some seconds."""
+        until = time.monotonic() + START_SECONDS
+        while len(self.events(name)) < count:
+            assert time.monotonic() < until, f"{len(self.events(name))} of {name}, expected {count}"
+            time.sleep(0.02)
+
     def eventually(self, name: str, value: float) -> None:
         """Wait until a metric has a value; fail after some seconds."""
         until = time.monotonic() + START_SECONDS
