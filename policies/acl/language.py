@@ -65,17 +65,38 @@ def representatives(patterns: Iterable[Pattern]) -> Iterator[bytes]:
 
     Raises TooManyError.
     """
-    automata = _automata(patterns)
-    told: set[tuple[State, State | None]] = set()
-    for path, here, behind in _walked(automata):
-        bare = _matching(automata, here)
-        slashed = _matching(automata, behind)
+    known = dict.fromkeys(patterns)
+    told: set[tuple[object, object]] = set()
+    for path, bare, slashed in _exact(known) if all(map(_is_exact, known)) else _wild(known):
         if not path.endswith(b"/") and (bare, None) not in told:
             told.add((bare, None))
             yield path
         if (bare, slashed) not in told:
             told.add((bare, slashed))
             yield path + b"/"
+
+
+def _is_exact(pattern: Pattern) -> bool:
+    return pattern.kind is Kind.EXACT
+
+
+def _exact(patterns: Iterable[Pattern]) -> Iterator[tuple[bytes, frozenset[bytes], frozenset[bytes]]]:
+    """As `_wild`, without a walk: nothing is matched but what is written, so those paths and another are enough."""
+    texts = frozenset(pattern.text for pattern in patterns)
+    asked = {text for text in texts if text and not text.startswith(b"/")}
+    asked |= {text.removesuffix(b"/") for text in asked}
+    other = b"x"
+    while other in asked:
+        other += b"x"
+    for path in sorted({*asked, other}, key=lambda one: (len(one), one)):
+        yield path, texts & {path}, texts & {path + b"/"}
+
+
+def _wild(patterns: Iterable[Pattern]) -> Iterator[tuple[bytes, State, State]]:
+    """Paths, which patterns match each, and which the same with a slash more."""
+    automata = _automata(patterns)
+    for path, here, behind in _walked(automata):
+        yield path, _matching(automata, here), _matching(automata, behind)
 
 
 def states(patterns: Iterable[Pattern]) -> Iterator[bytes]:
