@@ -1,5 +1,6 @@
 """The admission policies inside the API server, read so that they can be compared with what the chart makes. Pure."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Backstop:
-    """One ValidatingAdmissionPolicy. `audience` is its variable, as CEL has it.
+    """One ValidatingAdmissionPolicy. `audience` is its variable's value; "" where it has none.
 
     `narrowed` are fields that make it look at less than the chart's does, `unmatched` what it should look at and does not.
     """
@@ -64,7 +65,10 @@ def _policy(name: str, spec: Json, bindings: Iterable[Binding]) -> Backstop:
         name,
         spec["failurePolicy"],
         tuple(bindings),
-        next((item["expression"] for item in spec.get("variables", []) if item["name"] == "audience"), ""),
+        next(
+            (_text(item["expression"]) for item in spec.get("variables", ()) if item["name"] == "audience"),
+            "",
+        ),
         (
             *_given(spec, "paramKind", "matchConditions"),
             *_given(constraints, "namespaceSelector", "objectSelector", "excludeResourceRules"),
@@ -75,6 +79,14 @@ def _policy(name: str, spec: Json, bindings: Iterable[Binding]) -> Backstop:
             if not any(_covers(rule, operation, resource) for rule in rules)
         ),
     )
+
+
+def _text(expression: str) -> str:
+    """The chart writes text as JSON, which CEL reads too; another expression stands for itself."""
+    try:
+        return str(json.loads(expression))
+    except ValueError:
+        return expression
 
 
 def _binding(item: Json) -> Binding:

@@ -2,10 +2,10 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.checks import backstop, issued, kubernetes, login, namespaces, pki, webhook
-from cluster.facts import ClusterFacts
+from cluster.facts import NAMESPACE, ClusterFacts, installed_in
 from cluster.finding import Fact, Finding
 from cluster.generated import Tree
 from cluster.issuer import TokenIssuer
@@ -59,6 +59,13 @@ def _server(read: Read, now: dt.datetime) -> Iterator[Finding]:
 
 
 def _installation(read: Read, now: dt.datetime) -> Iterator[Finding]:
+    """Remedies are written for the namespace of the documents, and said for the one where the chart is."""
+    where = f"-n {installed_in(read.cluster.registration)}"
+    for item in _of_chart(read, now):
+        yield replace(item, remedy=item.remedy.replace(f"-n {NAMESPACE}", where))
+
+
+def _of_chart(read: Read, now: dt.datetime) -> Iterator[Finding]:
     found = read.cluster
     yield namespaces.injection_label(read.tree, found.labelled)
     yield webhook.webhook_registered(found.registration)

@@ -87,6 +87,11 @@ class ClusterFacts:
     backstop: Fact[Mapping[str, Backstop]]
 
 
+def installed_in(found: Fact[Registration | None]) -> str:
+    """The webhook's namespace."""
+    return found.namespace if isinstance(found, Registration) else NAMESPACE
+
+
 def version(text: str) -> Version:
     """`v1.37.2+k3s1` or `6.18.44-generic` → its first two numbers; (0, 0) for what is no version."""
     found = re.match(r"v?(\d+)\.(\d+)", text)

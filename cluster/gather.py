@@ -10,7 +10,7 @@ from cluster.backstop import Backstop, backstop
 from cluster.checks.kubernetes import keeps_memory
 from cluster.checks.webhook import ATTEMPT
 from cluster.errors import ClusterError, RefusedError, UnreachableError
-from cluster.facts import LABEL, NAMESPACE, PORT, Attempt, ClusterFacts, Node, Registration, Replica
+from cluster.facts import LABEL, PORT, Attempt, ClusterFacts, Node, Registration, Replica
 from cluster.finding import Fact, Unread
 from cluster.generated import Tree
 from cluster.issuer import TokenIssuer, token_issuer
@@ -25,6 +25,7 @@ ROOT_CA = "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"
 NOT_INSTALLED = Unread("not looked at: --pre is for before the chart is installed", "", "skipped")
 
 _ALLOW = "give whoever runs this the role in docs/cluster-check.md"
+_RUN_AGAIN = "run it again when the API server is well; kubernetes-version says whether it is too old"
 _UNLABELLED = Unread(
     "no namespace of a role file is there with the label, so no pod can be tried out",
     f"create one and label it {LABEL}=enabled",
@@ -35,7 +36,7 @@ def read(kube: Kube, tree: Tree, *, installed: bool) -> ClusterFacts:
     """`installed`: whether the chart should be there."""
     namespaces = attempt(lambda: _namespaces(kube))
     found: Fact[Registration | None] = attempt(lambda: _registration(kube)) if installed else NOT_INSTALLED
-    where = found.namespace if isinstance(found, Registration) else NAMESPACE
+    where = facts.installed_in(found)
     return ClusterFacts(
         version=attempt(lambda: _version(kube)),
         nodes=attempt(lambda: tuple(_nodes(kube))),
@@ -54,9 +55,10 @@ def attempt(read_one: Callable[[], T]) -> Fact[T]:
     try:
         return read_one()
     except RefusedError as error:
-        return Unread(error.message, _ALLOW)
+        denied = error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+        return Unread(error.message, _ALLOW if denied else _RUN_AGAIN)
     except ClusterError as error:
-        return Unread(str(error), "run it again")
+        return Unread(str(error), _RUN_AGAIN)
 
 
 def issuer(kube: Kube) -> Fact[TokenIssuer]:
@@ -135,7 +137,7 @@ def _attempt(kube: Kube, tree: Tree, namespaces: Fact[Mapping[str, Mapping[str, 
             return Unread(error.message, _ALLOW)
         return Attempt(where, error.message)
     except UnreachableError as error:
-        return Unread(str(error), "run it again")
+        return Unread(str(error), _RUN_AGAIN)
     return Attempt(where, "")
 
 

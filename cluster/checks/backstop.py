@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from cluster.backstop import Backstop, Binding
-from cluster.facts import NAMESPACE, Registration
+from cluster.facts import Registration, installed_in
 from cluster.finding import Fact, Finding, Unread, count, failed, listed, ok
 
 REQUIRED = ("pods.podkeys.dev", "exec.podkeys.dev")
@@ -15,10 +15,7 @@ def backstop_bound(found: Fact[Mapping[str, Backstop]], registration: Fact[Regis
     name = "backstop"
     if isinstance(found, Unread):
         return found.finding(name)
-    free = {
-        "kube-system",
-        registration.namespace if isinstance(registration, Registration) else NAMESPACE,
-    }
+    free = {"kube-system", installed_in(registration)}
     wanted = (*REQUIRED, OPTIONAL) if OPTIONAL in found else REQUIRED
     problems = [problem for policy in wanted for problem in _problems(policy, found.get(policy), free)]
     if problems:

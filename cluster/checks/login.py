@@ -120,7 +120,7 @@ def audience(tree: Tree, issuer: Fact[TokenIssuer], backstop: Fact[Mapping[str, 
         )
     policies = {} if isinstance(backstop, Unread) else backstop
     guarded = {policy.audience for policy in policies.values() if policy.audience}
-    if guarded - {f'"{wanted}"'}:
+    if guarded - {wanted}:
         return failed(
             name,
             got=f"the chart is installed with audience {', '.join(sorted(guarded))}",

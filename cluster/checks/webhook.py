@@ -1,7 +1,8 @@
 """Whether the API server reaches the webhook, trusts it, and holds the same catalog. Pure."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from cluster.facts import WEBHOOK, Attempt, Registration, Replica
 from cluster.finding import Fact, Finding, Unread, count, failed, listed, ok
@@ -133,7 +134,8 @@ def catalog_current(tree: Tree, maps: Fact[Mapping[str, Mapping[str, str]]]) -> 
     if isinstance(maps, Unread):
         return maps.finding(name)
     found = {file: digest(text.encode()) for files in maps.values() for file, text in files.items()}
-    problems = [f"no {file}" for file in sorted(tree.files.keys() - found.keys())]
+    problems = list(_twice(maps))
+    problems += [f"no {file}" for file in sorted(tree.files.keys() - found.keys())]
     problems += [f"{file} is left over" for file in sorted(found.keys() - tree.files.keys())]
     same = tree.files.keys() & found.keys()
     problems += [f"{file} differs" for file in sorted(same) if found[file] != tree.files[file]]
@@ -145,3 +147,10 @@ def catalog_current(tree: Tree, maps: Fact[Mapping[str, Mapping[str, str]]]) -> 
         expected="the files of the generated tree, all of them and no others",
         remedy=f"kubectl apply --server-side -n podkeys-system -f generated/{tree.cluster.name}/catalog.configmap.yaml",
     )
+
+
+def _twice(maps: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """All stand in one folder, and of two with one name only one can."""
+    counts = Counter(file for files in maps.values() for file in files)
+    for file in sorted(file for file, number in counts.items() if number > 1):
+        yield f"{file} is in {' and '.join(sorted(name for name, files in maps.items() if file in files))}"

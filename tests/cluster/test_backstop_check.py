@@ -173,6 +173,16 @@ def test_the_namespace_that_may_be_left_out_is_the_webhooks_own(chart: Json) -> 
         assert finding(chart, unknown).result == "ok"
 
 
+def test_an_audience_is_read_as_the_text_that_the_chart_wrote(chart: Json) -> None:
+    """Helm's JSON has an escape for an ampersand."""
+    changed = copy.deepcopy(chart)
+    variables = changed[PODS]["spec"]["variables"]
+    for written, read in (('"a?b\\u0026c"', "a?b&c"), ("'other'", "'other'")):
+        variables[:] = [{"name": "audience", "expression": written}]
+        assert backstop([changed[PODS]], [])["pods.podkeys.dev"].audience == read
+    assert backstop([chart[PODS]], [])["pods.podkeys.dev"].audience == "vault"
+
+
 def test_the_policy_for_tokens_is_an_option_and_what_is_unread_is_unknown(chart: Json) -> None:
     changed = copy.deepcopy(chart)
     without(TOKENS, "PolicyBinding tokens.podkeys.dev")(changed)

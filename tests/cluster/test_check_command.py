@@ -61,6 +61,34 @@ def test_what_the_api_server_forbids_is_unknown_in_its_own_words(place: Place) -
     assert done.code == 1
 
 
+def test_what_the_api_server_cannot_do_just_now_is_no_lack_of_permission(
+    tmp_path: Path, place: Place
+) -> None:
+    broken = {"/api/v1/nodes": (503, b'{"message": "shutting down"}')}
+    with api_server.serving(api_server.documents(Issuer()) | broken, tmp_path):
+        found = {item["name"]: item for item in place.run("check", "--pre", "--json").json["checks"]}
+    assert found["kubelet-versions"]["got"] == "shutting down"
+    assert found["kubelet-versions"]["remedy"].startswith("run it again")
+    assert found["service-accounts"]["remedy"].startswith("give whoever runs this the role")
+
+
+def test_what_to_do_is_said_for_the_namespace_where_the_chart_is(tmp_path: Path, place: Place) -> None:
+    service = {"namespace": "security", "name": "podkeys-webhook"}
+    registered = {
+        "webhooks": [
+            {"name": "pods.podkeys.dev", "failurePolicy": "Fail", "clientConfig": {"service": service}}
+        ]
+    }
+    found = {
+        "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/podkeys": registered,
+        "/api/v1/namespaces/security/configmaps": {"items": []},
+    }
+    documents = {path: (200, json.dumps(value).encode()) for path, value in found.items()}
+    with api_server.serving(api_server.documents(Issuer()) | documents, tmp_path):
+        checks = {item["name"]: item for item in place.run("check", "--json").json["checks"]}
+    assert "kubectl apply --server-side -n security -f" in checks["catalog-current"]["remedy"]
+
+
 def test_without_a_token_the_servers_checks_are_skipped(place: Place) -> None:
     done = place.run("check", "--pre", "--json", token="")
     assert {done.results[name] for name in SERVER_CHECKS} == {"skipped"}

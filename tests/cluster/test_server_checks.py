@@ -139,10 +139,10 @@ def test_the_audience_is_vaults_alone_and_the_one_that_the_backstop_guards() -> 
     def backstop(audience: str) -> dict[str, Backstop]:
         return {"pods.podkeys.dev": Backstop("pods.podkeys.dev", "Fail", (), audience)}
 
-    assert login.audience(tree(), ISSUER, backstop('"vault"')).result == "ok"
+    assert login.audience(tree(), ISSUER, backstop("vault")).result == "ok"
     assert login.audience(tree(), ISSUER, REASON).result == "ok"
     assert login.audience(tree(), REASON, REASON).result == "unknown"
-    found = login.audience(tree(), ISSUER, backstop('"other"'))
+    found = login.audience(tree(), ISSUER, backstop("other"))
     assert (found.result, found.remedy) == ("failed", "helm upgrade --set audience=vault")
     assert login.audience(tree(audience=URL), ISSUER, {}).got == f"{URL}, the API server's own"
 

@@ -116,6 +116,10 @@ def test_the_catalog_in_the_cluster_is_compared_file_by_file() -> None:
         ({}, "no shop.json"),
         ({"podkeys-catalog-0": {"shop.json": "old"}}, "shop.json differs"),
         (shards | {"podkeys-catalog-1": {"gone.json": "x"}}, "gone.json is left over"),
+        (
+            {"podkeys-catalog-5": {"shop.json": "old"}} | shards,
+            "shop.json is in podkeys-catalog-0 and podkeys-catalog-5",
+        ),
     ):
         found = webhook.catalog_current(wanted, same | changed)
         assert (found.result, found.got) == ("failed", got)
