@@ -237,6 +237,12 @@ def test_whatever_refuses_leaves_the_systems_and_its_own_namespace_alone() -> No
         ]
 
 
+def test_the_most_replicas_can_be_replaced_within_their_quota() -> None:
+    """Two for each while they are replaced, as those that end still count."""
+    most = schema()["properties"]["replicas"]["maximum"]
+    assert int(manifests()["ResourceQuota", "podkeys-priority"]["spec"]["hard"]["pods"]) >= 2 * most
+
+
 def test_on_openshift_no_user_and_no_group_is_set() -> None:
     """The security context constraint restricted-v2 chooses both, and refuses pods that choose themselves."""
     rendered = render(OPENSHIFT)
