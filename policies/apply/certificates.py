@@ -5,7 +5,10 @@ As with logins, only what reaches past the place in the tree is refused; lives, 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_network
 from typing import Any
+
+from policies.roles.cluster import WIDEST
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _TRUST_DOMAIN = re.compile(r"spiffe://[a-z0-9._-]+")
@@ -46,6 +49,9 @@ def foreign_names(fields: Mapping[str, Any], namespace: str, account: str) -> It
     if fields.get("allow_ip_sans", True) and (account or not fields.get("allowed_ip_sans_cidr")):
         wanted = "false" if account else "false, or allowed_ip_sans_cidr with the cluster's ranges"
         yield "allow_ip_sans", fields.get("allow_ip_sans", True), wanted
+    ranges = fields.get("allowed_ip_sans_cidr", [])
+    if not _all(ranges, _is_of_pods):
+        yield "allowed_ip_sans_cidr", ranges, "the cluster's networks of pods, at least /8, of IPv6 /32"
     end = f"/ns/{namespace}/sa/{account}"
     if not _all(ids, lambda name: bool(account) and _is_id(name, end)):
         yield "allowed_uri_sans", ids, f"spiffe://TRUST-DOMAIN{end} alone" if account else "none"
@@ -58,6 +64,15 @@ def _all(names: object, is_own: Callable[[str], bool]) -> bool:
 def _is_of(name: str, namespace: str) -> bool:
     labels = name.split(".")
     return len(labels) > 1 and labels[1] == namespace and all(map(_LABEL.fullmatch, labels))
+
+
+def _is_of_pods(text: str) -> bool:
+    """As a cluster file may name it."""
+    try:
+        network = ip_network(text)
+    except ValueError:
+        return False
+    return network.prefixlen >= WIDEST[network.version]
 
 
 def _is_id(name: str, end: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from policies.apply import bundle as bundles
-from policies.apply import report, scope, session, several, show
+from policies.apply import derived, report, scope, session, several, show
 from policies.apply.errors import ApplyError, TargetError
 from policies.apply.options import servers_options
 from policies.apply.outcome import Outcome, worst
@@ -112,14 +112,16 @@ def _run(
 
 def _asked(
     *,
+    generated: Path,
     targets: tuple[str, ...],
     require_bundle: Path | None,
     public_keys: tuple[Path, ...],
     **options: Any,  # noqa: ANN401 - click's own, passed on whole
 ) -> Asked:
-    """Raises ApplyError."""
+    """Raises ApplyError. A signature says more than the files beside the tree, which may have gone on since."""
     reviewed = _reviewed(require_bundle, public_keys)
-    return Asked(reviewed=reviewed, scope=scope.parse(targets), **options)
+    edited = derived.edited(generated) if reviewed is None else ()
+    return Asked(generated=generated, reviewed=reviewed, edited=edited, scope=scope.parse(targets), **options)
 
 
 def _unmatched(outcomes: Sequence[Outcome], generated: Path) -> list[int]:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from policies.apply import derived, run, tokens, tree, turn
 from policies.apply import plan as planning
-from policies.apply import run, tokens, tree, turn
 from policies.apply.credentials import of_cluster, read_token
 from policies.apply.errors import ApplyError
 from policies.apply.meaning import effects
@@ -21,10 +21,14 @@ from policies.apply.tokens import Track
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command line says. `reviewed`: path below `generated` → digest, None where nothing must be reviewed."""
+    """What the command line says. `reviewed`: path below `generated` → digest, None where nothing must be reviewed.
+
+    `edited`: paths below it of what the files beside it don't give so.
+    """
 
     generated: Path
     reviewed: Mapping[str, str] | None
+    edited: tuple[str, ...]
     token_file: Path | None
     address: str
     prune: bool
@@ -104,6 +108,7 @@ def _outcome(name: str, asked: Asked, outside: Outside, work: Callable[[_Work], 
     start, found, failed = outside.clock(), _Found(), None
     try:
         desired = asked.scope.limited(tree.read(asked.generated, name, asked.reviewed))
+        derived.check(asked.generated, asked.edited, name)
         token = read_token(of_cluster(asked.token_file, name), outside.environment)
         with connect(desired.cluster, token, asked.address) as server:
             work(_Work(desired, server, asked, outside, found))

@@ -49,7 +49,7 @@ class Team:
             begin()
             return self.name
 
-        asked = Asked(self.made.top, None, None, "", prune=True, revoke=False, scope=EVERYTHING)
+        asked = Asked(self.made.top, None, (), None, "", prune=True, revoke=False, scope=EVERYTHING)
         environment = {"BAO_TOKEN": self.bao.root_token}
         return session.apply("east", asked, Outside(environment, lambda: 0.0, named, lambda _: iter, said))
 
