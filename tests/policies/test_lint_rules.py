@@ -247,7 +247,7 @@ HEADER, GOOD = examples("PK119")[1].files["shop.hcl"].split("\n\n")
         ({"kv/data/shop/card": "kv/data/shopping/card"}, 'got "kv/data/shopping/card", outside {}:9, expected in east/shop what is below kv/data/shop'),
         ({"kv/data/shop/card": "kv/data/shop"}, ""),
         ({"kv/data/shop/card": "auth/token/renew-self"}, ""),
-        ({"kv/data/shop/card": "pki/sign/podkeys.shop.shop.serving"}, 'got "pki/sign/podkeys.shop.shop.serving", outside'),
+        ({"kv/data/shop/card": "pki/sign/podkeys.shop.shop.serving"}, "got a certificate, outside {}:5, expected none"),
         ({"team-shop": "team-mail"}, "got the owner 'team-mail', outside {}:7, expected one of team-shop"),
         ({"podkeys.east.shop": "podkeys.east.mail"}, "got a policy for east/mail, expected a namespace that a boundary names"),
     ],
@@ -264,7 +264,41 @@ def test_a_generated_policy_is_held_to_the_boundary_of_its_namespace(
     assert message.format(tmp_path / "boundaries" / "shop.yaml") in "".join(messages)
 
 
-def test_certificates_are_inside_where_the_boundary_allows_any(tmp_path: Path) -> None:
-    text = f"{HEADER}\n\n{GOOD}".replace("kv/data/shop/card", "pki/sign/podkeys.shop.shop.serving")
-    boundary = BOUNDARY + "  certificates: {services: all, maxTTL: 24h}\n"
-    assert ids(tmp_path, {"shop.hcl": text, "boundaries/shop.yaml": boundary}) == set()
+SIGNING = """\
+path "pki/sign/podkeys.shop.shop.serving" {
+  capabilities = ["update"]
+  allowed_parameters = { "alt_names" = ["shop.shop,shop.shop.svc"], "csr" = [], "ttl" = ["3600s"] }
+  required_parameters = ["alt_names", "csr"]
+}
+"""
+SVID = SIGNING.replace(
+    '"alt_names" = ["shop.shop,shop.shop.svc"]', '"uri_sans" = ["spiffe://x/ns/shop/sa/s"]'
+)
+ANY, SHOP = "certificates: {services: all, maxTTL: 1h}", "certificates: {services: [shop], maxTTL: 1h}"
+
+
+@pytest.mark.parametrize(
+    ("limits", "text", "message"),
+    [
+        (ANY, SIGNING, ""),
+        (SHOP, SIGNING, ""),
+        (SHOP, SIGNING.replace("shop.shop.svc", "till.shop.svc"), "got till.shop.svc, outside {}:10, expected names of shop in shop"),
+        (ANY, SIGNING.replace("shop.shop.svc", "till.mail.svc"), "got till.mail.svc, outside {}:10, expected names of any Service in shop"),
+        (ANY, SIGNING.replace("alt_names", "common_name"), "got any name, outside {}:10"),
+        (ANY.replace("1h", "59m"), SIGNING, "got 3600s, outside {}:10, expected at most 59m"),
+        (ANY, SIGNING.replace('"3600s"', ""), "got any life, outside {}:10, expected at most 1h"),
+        (ANY, SIGNING.replace('"csr" = []', '"csr" = [], "ip_sans" = []'), "got addresses of pods, outside {}:10, expected none"),
+        (ANY.replace("1h", "1h, podIP: true"), SIGNING.replace('"csr" = []', '"csr" = [], "ip_sans" = []'), ""),
+        ("identity: {maxTTL: 1h}", SVID, ""),
+        ("identity: {maxTTL: 30m}", SVID, "got 3600s, outside {}:10, expected at most 30m"),
+        (ANY, SVID, "got an identity, outside {}:5, expected none"),
+    ],
+)  # fmt: skip
+def test_what_a_generated_policy_lets_be_signed_is_held_to_the_boundary(
+    limits: str, text: str, message: str, tmp_path: Path
+) -> None:
+    files = {"shop.hcl": f"{HEADER}\n\n{text}", "boundaries/shop.yaml": f"{BOUNDARY}  {limits}\n"}
+    tree = looked_at(Example(files).written(tmp_path))
+    messages = [finding.hit.message for finding in found(tree, Settings()) if finding.rule.id == "PK119"]
+    assert len(messages) == bool(message)
+    assert message.format(tmp_path / "boundaries" / "shop.yaml") in "".join(messages)

@@ -1,18 +1,21 @@
 """Generated policies beside the boundaries that the security team keeps. Pure.
 
-`podkeys policies generate` compares role files with them, lives and names of certificates too. What stands here is for a tree
-that was generated before a boundary was narrowed, or that somebody edited.
+`podkeys policies generate` compares role files with them. What stands here is for a tree that was generated before a boundary
+was narrowed, or that somebody edited. What a certificate may name, and how long it lives, are parameters that its stanza allows.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from policies.acl.stanza import Value
+from policies.acl.times import seconds
 from policies.generate.hcl import OWN_TOKEN
 from policies.review.lint.finding import Hit, at, at_policy
 from policies.review.lint.tree import Grant, Looked, Tree
 from policies.review.origin import origin
 from policies.roles.checks import api_path, expand
-from policies.roles.types import Boundary, RunsAs
+from policies.roles.texts import spoken
+from policies.roles.types import Boundary, CertificateLimits, RunsAs
 
 _NAME = re.compile(r"podkeys\.(?P<cluster>[^.]+)\.(?P<namespace>[^.]+)\.")
 _OWN = frozenset(stanza.path for stanza in OWN_TOKEN)
@@ -31,6 +34,7 @@ def outside(tree: Tree) -> Iterator[Hit]:
         if boundary:
             yield from _owner(looked, boundary)
             yield from _paths(looked, boundary, place)
+            yield from _signing(looked, boundary, place)
         elif tree.boundaries.closed:
             message = f"got a policy for {place.cluster}/{place.namespace}, expected a namespace that a boundary names"
             yield at_policy(looked, message, _FIX)
@@ -48,9 +52,8 @@ def _paths(looked: Looked, boundary: Boundary, place: RunsAs) -> Iterator[Hit]:
     below = tuple(
         f"{expand(path, place)}/" for path in (*map(api_path, boundary.secrets), *boundary.databases)
     )
-    signs = bool(boundary.certificates or boundary.identity_ttl)
     for grant in looked.grants:
-        if grant.denies or grant.stanza.path in _OWN or (signs and _is_own_name(grant, place)):
+        if grant.denies or grant.stanza.path in _OWN or _is_own_name(grant, place):
             continue
         if not f"{grant.stanza.path}/".startswith(below):
             yield at(
@@ -64,6 +67,61 @@ def _paths(looked: Looked, boundary: Boundary, place: RunsAs) -> Iterator[Hit]:
 def _is_own_name(grant: Grant, place: RunsAs) -> bool:
     """A PKI role that was generated for the namespace: it names nothing else."""
     return f"/sign/podkeys.{place.namespace}." in grant.stanza.path
+
+
+def _signing(looked: Looked, boundary: Boundary, place: RunsAs) -> Iterator[Hit]:
+    for grant in looked.grants:
+        if grant.denies or not _is_own_name(grant, place):
+            continue
+        allowed = grant.stanza.constraints.allowed or {}
+        is_identity = "uri_sans" in allowed
+        found = _identity(allowed, boundary) if is_identity else _certificate(allowed, boundary, place)
+        for limit, got, expected in found:
+            yield at(grant, f"got {got}, outside {_place(boundary, limit)}, expected {expected}", _FIX)
+
+
+Allowed = Mapping[str, tuple[Value, ...]]
+Outside = Iterator[tuple[str, str, str]]  # the limit's path in the boundary's file, got, expected
+
+
+def _identity(allowed: Allowed, boundary: Boundary) -> Outside:
+    if not boundary.identity_ttl:
+        yield "identity", "an identity", "none"
+    else:
+        yield from _life("identity.maxTTL", allowed, boundary.identity_ttl)
+
+
+def _certificate(allowed: Allowed, boundary: Boundary, place: RunsAs) -> Outside:
+    limits = boundary.certificates
+    if limits is None:
+        yield "certificates", "a certificate", "none"
+        return
+    outside = [name for name in _dns_names(allowed) if not _is_inside(name, limits, place)]
+    if outside:
+        services = "any Service" if limits.services is None else ", ".join(limits.services)
+        yield "certificates.services", ", ".join(outside), f"names of {services} in {place.namespace}"
+    if {"ip_sans", "*"} & allowed.keys() and not limits.pod_ip:
+        yield "certificates.podIP", "addresses of pods", "none"
+    yield from _life("certificates.maxTTL", allowed, limits.max_ttl)
+
+
+def _dns_names(allowed: Allowed) -> list[str]:
+    """As they may be asked for; `any name` where the stanza says none."""
+    return [name for value in allowed.get("alt_names") or ("any name",) for name in str(value).split(",")]
+
+
+def _is_inside(name: str, limits: CertificateLimits, place: RunsAs) -> bool:
+    """Whether it begins with SERVICE.NAMESPACE."""
+    service, _, rest = name.partition(".")
+    is_known = limits.services is None or service in limits.services
+    return is_known and rest.partition(".")[0] == place.namespace
+
+
+def _life(limit: str, allowed: Allowed, most: int) -> Outside:
+    for value in allowed.get("ttl") or ("any life",):
+        life = seconds(value)
+        if life is None or life > most:
+            yield limit, str(value), f"at most {spoken(most)}"
 
 
 def _place(boundary: Boundary, limit: str) -> str:
