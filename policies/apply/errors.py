@@ -23,6 +23,10 @@ class RefusedError(ApplyError):
     """The server answered, and the answer is no."""
 
 
+class ForbiddenError(RefusedError):
+    """The token may not do it (403)."""
+
+
 class InvalidError(RefusedError):
     """The server calls the request wrong (400)."""
 

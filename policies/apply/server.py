@@ -14,10 +14,10 @@ import hvac
 import requests
 from hvac.adapters import RawAdapter
 
-from policies.apply.errors import InvalidError, RefusedError, TokenError, UnreachableError
+from policies.apply.errors import ForbiddenError, InvalidError, RefusedError, TokenError, UnreachableError
 from policies.apply.permissions import needed
 from policies.apply.protections import Product, product
-from policies.apply.state import POLICIES, Stored
+from policies.apply.state import POLICIES, Stored, loose
 from policies.catalog import Cluster
 
 TIMEOUT_SECONDS = (5, 30)  # to connect, to answer
@@ -60,7 +60,7 @@ class Server:
             return Stored(fields)
         if not isinstance(fields.get("policy"), str):
             raise self._odd(path, "the text of a policy")
-        return Stored({"policy": fields["policy"]}, fields.get("version"))
+        return Stored({"policy": fields["policy"]}, fields.get("version"), loose(fields))
 
     def write(self, path: str, fields: Mapping[str, Any]) -> None:
         """Raises InvalidError where the server calls the fields wrong, or a policy's check-and-set fails."""
@@ -142,7 +142,7 @@ class Server:
         status, words = response.status_code, _errors(response)
         at = f"{method.upper()} {path} at {self._address}: {status}"
         if status == HTTPStatus.FORBIDDEN:
-            return RefusedError(f"{at}: {words}; {_missing(self._cluster, method, path)}")
+            return ForbiddenError(f"{at}: {words}; {_missing(self._cluster, method, path)}")
         if status == HTTPStatus.NOT_FOUND:
             return RefusedError(
                 f"{at}: {words}; expected the mounts and the server namespace of cluster.json to exist: "

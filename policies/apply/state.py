@@ -30,10 +30,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One thing as the server holds it. `version` is a policy's, for check-and-set; None where there is none."""
+    """One thing as the server holds it. `version` is a policy's, for check-and-set; None where there is none.
+
+    `loose`: what the templates of a policy may put into paths besides.
+    """
 
     fields: Mapping[str, Any]
     version: int | None = None
+    loose: tuple[str, ...] = ()
 
     @property
     def marked(self) -> bool:
@@ -92,6 +96,13 @@ def places(cluster: Cluster) -> tuple[Place, ...]:
         Place("PKI role", f"{cluster.serving_mount}/roles", role_prefix, update),
         Place("PKI role", f"{cluster.identity_mount}/roles", role_prefix, update),
         Place("auth role", f"auth/{cluster.auth_mount}/role", role_prefix, ("create", *update)),
+    )
+
+
+def loose(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of a policy as the server answers it."""
+    return tuple(
+        what for what in ("slashes", "wildcards") if fields.get(f"allow_{what}_in_identity_templates")
     )
 
 
