@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
@@ -25,6 +25,7 @@ from policies.review.questions import who_can as askers
 from policies.review.reach import reach as reached
 from policies.review.subjects import Policies, Reading
 
+_Advised: TypeAlias = tuple[list[tuple[Answer, str]], list[str]]
 _SOURCE = re.compile(rb"^# source: (.+)$", re.MULTILINE)
 
 
@@ -50,8 +51,8 @@ def opened(dialect: str, folder: Path, **where: Any) -> tuple[Inventory, Policie
     return inventory, Policies(inventory, Reading(DIALECTS[dialect], datetime.now(UTC)))
 
 
-def _answers(subject: str, question: tuple[str, str], **where: Any) -> list[tuple[Answer, str]]:  # noqa: ANN401 - click's own
-    """With the change that would allow what is refused."""
+def _answers(subject: str, question: tuple[str, str], **where: Any) -> _Advised:  # noqa: ANN401 - click's own
+    """With the change that would allow what is refused; and what besides isn't known."""
     operation, path = question
     try:
         inventory, policies = opened(**where)
@@ -60,10 +61,11 @@ def _answers(subject: str, question: tuple[str, str], **where: Any) -> list[tupl
         _doubt(inventory, path)
     except ReviewError as error:
         raise click.ClickException(str(error)) from None
-    return [
+    advised = [
         (answer, advice.change(answer, operation, path, source=_source(inventory, answer)))
         for answer in answers
     ]
+    return advised, list(inventory.identity.unknown)
 
 
 def _doubt(inventory: Inventory, path: str, where: str = "") -> None:
@@ -100,7 +102,7 @@ def _source(inventory: Inventory, answer: Answer) -> str:
 def can(subject: str, operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """Say whether SUBJECT can do OPERATION on PATH.
 
-    SUBJECT is an auth role (MOUNT/NAME or NAME), a policy, or NAMESPACE/SERVICE-ACCOUNT. PATH is the API's, so
+    SUBJECT is an auth role (MOUNT/NAME or NAME), a policy, an entity, or NAMESPACE/SERVICE-ACCOUNT. PATH is the API's, so
     kv/data/payments/stripe for a key-value store of version 2.
 
     \b
@@ -108,14 +110,15 @@ def can(subject: str, operation: str, path: str, *, as_json: bool, **where: Any)
       podkeys policies can payments/payments-api read kv/data/payments/stripe
       podkeys policies can podkeys.payments.payments.payments-api update sys/leases/renew
 
-    Exit codes: 0 yes; 1 no; 64 usage.
+    Exit codes: 0 yes; 1 no, or not known; 64 usage.
     """  # noqa: D301 - \b is click's mark for lines as they stand
-    answers = _answers(subject, (operation, path), **where)
+    answers, unknown = _answers(subject, (operation, path), **where)
     may = any(answer.may for answer, _ in answers)
     if as_json:
-        click.echo(json.dumps([show.answer_json(answer) for answer, _ in answers], indent=2))
+        found = [show.answer_json(answer) | {"unknown": unknown} for answer, _ in answers]
+        click.echo(json.dumps(found, indent=2))
     else:
-        click.echo("yes" if may else "no")
+        click.echo("yes" if may else "unknown" if unknown else "no")
     return int(not may)
 
 
@@ -134,11 +137,13 @@ def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: 
     Example:
       podkeys policies explain payments/payments-api delete kv/data/payments/stripe
 
-    Exit codes: 0 allowed; 1 refused; 64 usage.
+    Exit codes: 0 allowed; 1 refused, or not known; 64 usage.
     """  # noqa: D301 - \b is click's mark for lines as they stand
-    answers = _answers(subject, (operation, path), **where)
+    answers, unknown = _answers(subject, (operation, path), **where)
     if as_json:
-        found = [show.answer_json(answer) | {"change": change} for answer, change in answers]
+        found = [
+            show.answer_json(answer) | {"change": change, "unknown": unknown} for answer, change in answers
+        ]
         click.echo(json.dumps(found, indent=2))
     else:
         click.echo("\n".join(show.explain_text(answer, change) for answer, change in answers))
@@ -153,14 +158,15 @@ def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: 
 def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """List who can do OPERATION on PATH: auth roles, their service accounts and namespaces, and the stanzas that say so.
 
-    Policies that no auth role names are listed by themselves. PATH as `can` has it.
+    Also entities, members of groups and token roles that give more than a login. Policies that nothing names are listed by
+    themselves. PATH as `can` has it.
 
     \b
     Examples:
       podkeys policies who-can read kv/data/payments/stripe
       podkeys policies who-can update auth/token/create --policies exported
 
-    Exit codes: 0 somebody; 1 nobody; 64 usage.
+    Exit codes: 0 somebody, or not known; 1 nobody; 64 usage.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
         inventory, policies = opened(**where)
@@ -169,10 +175,11 @@ def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  
     except ReviewError as error:
         raise click.ClickException(str(error)) from None
     if as_json:
-        click.echo(json.dumps([show.answer_json(answer) for answer in answers], indent=2))
+        found = [*map(show.answer_json, answers), *map(show.unknown_json, inventory.unknown)]
+        click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(show.who_text(answers, operation, path))
-    return int(not answers)
+        click.echo(show.who_text(answers, operation, path, inventory.unknown))
+    return int(not answers and not inventory.unknown)
 
 
 @click.command(short_help="Everything that somebody can do")
@@ -197,7 +204,8 @@ def reach(subject: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 
     except (ReviewError, TooManyError) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
-        click.echo(json.dumps([show.reach_json(*one) for one in found], indent=2))
+        unknown = list(inventory.identity.unknown)
+        click.echo(json.dumps([show.reach_json(*one) | {"unknown": unknown} for one in found], indent=2))
     else:
         click.echo("\n".join(show.reach_text(*one) for one in found))
     return 0

@@ -31,7 +31,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`answers`: one for each role that the subject may log in to; none where `why` says that it isn't there."""
+    """`answers`: one for each role that the subject may log in to; none where `why` says why there is no answer."""
 
     example: Example
     answers: tuple[Answer, ...]
@@ -80,5 +80,10 @@ def failures(inventory: Inventory, policies: Policies, examples: list[Example]) 
             yield Failure(example, (), str(error))
             continue
         answers = tuple(ask(policies, subject, example.operation, example.path) for subject in subjects)
-        if any(answer.may for answer in answers) != (example.expected == "allowed"):
+        may = any(answer.may for answer in answers)
+        if not may and inventory.identity.unknown:
+            yield Failure(
+                example, (), f"not known, expected {example.expected}; {inventory.identity.unknown[0]}"
+            )
+        elif may != (example.expected == "allowed"):
             yield Failure(example, answers)

@@ -1,15 +1,17 @@
 """From what a person calls a subject to the subjects that are meant."""
 
 import difflib
-import re
 
 from policies.review.errors import ReviewError
+from policies.review.globs import fits
 from policies.review.inventory import Inventory
 from policies.review.subjects import Subject, subjects
 
 
 def named(inventory: Inventory, name: str) -> list[Subject]:
-    """By auth role (`MOUNT/NAME` or `NAME`), by policy, or by service account (`NAMESPACE/NAME`): all that it may log in to.
+    """By auth role (`MOUNT/NAME` or `NAME`), by policy, by entity, or by service account (`NAMESPACE/NAME`): all that it may log in to.
+
+    A `*` in what a role binds is taken as a pattern, though a server may take it as it stands: rather more than less.
 
     Raises ReviewError where there is none.
     """
@@ -32,7 +34,7 @@ def by_labels(inventory: Inventory, name: str) -> list[str]:
     return [
         subject.name
         for subject in every
-        if any(one.selector and _fits(one.name, account) for one in subject.accounts)
+        if any(one.selector and fits(one.name, account) for one in subject.accounts)
         and not _is(subject, name)
     ]
 
@@ -54,19 +56,16 @@ def _is(subject: Subject, name: str) -> bool:
         return True
     namespace, account = _parts(name)
     return any(
-        _fits(one.namespace, namespace) and _fits(one.name, account) for one in subject.accounts if account
+        fits(one.namespace, namespace) and fits(one.name, account) for one in subject.accounts if account
     )
 
 
 def _is_called(subject: Subject, name: str) -> bool:
-    return name in (subject.name, subject.name.rpartition("/")[2])
+    """By its auth role, too, whoever of several it is."""
+    role = subject.role or subject.name
+    return name in (subject.name, role, role.rpartition("/")[2], subject.holder or role)
 
 
 def _parts(name: str) -> tuple[str, str]:
     namespace, _, account = name.removeprefix("system:serviceaccount:").replace(":", "/").partition("/")
     return namespace, account
-
-
-def _fits(pattern: str, text: str) -> bool:
-    """A `*` in what a role binds is taken as a pattern, though a server may take it as it stands: rather more than less."""
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text) is not None

@@ -5,24 +5,30 @@ sys/policies/acl/NAME` printed; its name is the one in a generated file's header
 one that was printed, else the file's.
 An auth role is a `*.json` file `{"path": "auth/MOUNT/role/NAME", "data": {…}}`, or what `bao read -format=json` printed, at
 `auth/MOUNT/role/NAME.json`; with `certs`, `users` or `groups` for `role` where the method keeps there what gives policies.
+So are entities (`identity/entity/id/ID.json`), groups (`identity/group/id/ID.json`) and token roles (`auth/token/roles/NAME.json`).
 """
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import orjson
 
 from policies.acl.logins import Account, Login, accounts, login
+from policies.apply.state import loose
+from policies.review import identity
 from policies.review.errors import ReviewError
+from policies.review.identity import Entity, Group, Identity, TokenRole
 
 _HEADER = re.compile(rb"^# policy: ([^\s]+)$", re.MULTILINE)
 _ROLE_PATH = re.compile(r"auth/(?P<mount>.+)/(?:role|certs|users|groups)/(?P<name>[^/]+)")
+_ELSE_PATH = re.compile(r"identity/(?P<kind>entity|group)/id/[^/]+|auth/token/roles/(?P<name>[^/]+)")
 _PLAIN = re.compile(rb'"engine":\s*"kv1",\s*"env":\s*\w+,\s*"path":\s*"([^"]+)"')
 # One of them is in whatever is an auth role or an exported policy: their keys may be written with escapes, too.
-_MARKS = (b'"token_policies"', b'"policies"', b'"policy"', b"\\")
+_MARKS = (b'"token_policies"', b'"policies"', b'"allowed_policies"', b'"policy"', b"\\")
 _LARGEST = 10 * 2**20
 _ENDINGS = (".hcl", ".json")  # of names in lower case
 
@@ -39,7 +45,10 @@ class PolicyFile:
 
 @dataclass(frozen=True, slots=True)
 class AuthRole:
-    """`policies`: those of the token, `default` among them unless the role leaves it out. `text`: the file's, if it is one."""
+    """`policies`: those of the token, `default` among them unless the role leaves it out. `text`: the file's, if it is one.
+
+    `groups_claim`: where a token says of which external groups its entity is, or empty.
+    """
 
     mount: str
     name: str
@@ -48,15 +57,29 @@ class AuthRole:
     accounts: tuple[Account, ...]
     login: Login
     text: bytes
+    groups_claim: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Policies by name in lower case, as the server keeps them; sorted by name. `plain`: paths of key-value version 1, where a catalog tells."""
+    """Policies by name in lower case, as the server keeps them; sorted by name. `plain`: paths of key-value version 1, where a catalog tells.
+
+    `unread`: auth mounts whose logins aren't known, in words.
+    """
 
     policies: Mapping[str, PolicyFile]
     roles: tuple[AuthRole, ...]
     plain: frozenset[str] = frozenset()
+    identity: Identity = field(default_factory=Identity)
+    unread: tuple[str, ...] = ()
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Who else may be able to do something, in words."""
+        return (*self.identity.unknown, *(f"who logs in at {mount}: not read" for mount in self.unread))
+
+
+Found: TypeAlias = PolicyFile | AuthRole | Entity | Group | TokenRole | frozenset[str] | None
 
 
 def read(folder: Path) -> Inventory:
@@ -65,24 +88,29 @@ def read(folder: Path) -> Inventory:
         raise ReviewError(
             f"{folder}: no such folder; expected one with policies (*.hcl) and auth roles (*.json)"
         )
+    found = [_file(folder, name) for name in _files(str(folder))]
+    roles = sorted(
+        (one for one in found if isinstance(one, AuthRole)), key=lambda role: (role.mount, role.name)
+    )
+    return Inventory(
+        _by_name(folder, (one for one in found if isinstance(one, PolicyFile))),
+        tuple(roles),
+        frozenset(path for one in found if isinstance(one, frozenset) for path in one),
+        Identity(
+            tuple(one for one in found if isinstance(one, Entity)),
+            {one.id: one for one in found if isinstance(one, Group)},
+            tuple(one for one in found if isinstance(one, TokenRole)),
+        ),
+    )
+
+
+def _by_name(folder: Path, files: Iterable[PolicyFile]) -> dict[str, PolicyFile]:
     policies: dict[str, PolicyFile] = {}
-    roles: list[AuthRole] = []
-    plain: set[str] = set()
-    for name in _files(str(folder)):
-        text = _bytes(f"{folder}/{name}")
-        found = _policy(folder, name, text) if name.lower().endswith(".hcl") else _json(folder, name, text)
-        if isinstance(found, AuthRole):
-            roles.append(found)
-        elif isinstance(found, frozenset):
-            plain |= found
-        elif found:
-            other = policies.setdefault(found.name.lower(), found)
-            if other is not found:
-                raise ReviewError(
-                    f"{folder / found.file}: the policy {found.name} is in {other.file} already"
-                )
-    in_order = tuple(sorted(roles, key=lambda role: (role.mount, role.name)))
-    return Inventory(dict(sorted(policies.items())), in_order, frozenset(plain))
+    for file in files:
+        other = policies.setdefault(file.name.lower(), file)
+        if other is not file:
+            raise ReviewError(f"{folder / file.file}: the policy {file.name} is in {other.file} already")
+    return dict(sorted(policies.items()))
 
 
 def has_files(folder: Path) -> bool:
@@ -127,6 +155,11 @@ def _stem(name: str) -> str:
     return name.rpartition("/")[2].rpartition(".")[0]
 
 
+def _file(folder: Path, name: str) -> Found:
+    text = _bytes(f"{folder}/{name}")
+    return _policy(folder, name, text) if name.lower().endswith(".hcl") else _json(folder, name, text)
+
+
 def _policy(folder: Path, name: str, text: bytes) -> PolicyFile:
     """A second name in the header could be the one that the server gets: two policies would change places unseen."""
     found = _HEADER.findall(text.partition(b"\n\n")[0])
@@ -137,7 +170,7 @@ def _policy(folder: Path, name: str, text: bytes) -> PolicyFile:
     return PolicyFile(found[0].decode("utf-8", "replace") if found else _stem(name), name, text)
 
 
-def _json(folder: Path, name: str, text: bytes) -> PolicyFile | AuthRole | frozenset[str] | None:
+def _json(folder: Path, name: str, text: bytes) -> Found:
     """Of a catalog its paths of key-value version 1; None for what is nothing of these."""
     if not any(mark in text for mark in _MARKS):
         return PolicyFile(_stem(name), name, text) if b'"capabilities"' in text else _plain(text)
@@ -153,8 +186,19 @@ def _json(folder: Path, name: str, text: bytes) -> PolicyFile | AuthRole | froze
         return PolicyFile(_stem(name), name, text) if is_policy else _plain(text)
     if isinstance(data.get("policy"), str):
         return _exported(name, data)
-    place = _ROLE_PATH.fullmatch(str(document.get("path") or name.rpartition(".")[0]))
-    return auth_role(place["mount"], place["name"], name, data, text) if place else None
+    path = str(document.get("path") or name.rpartition(".")[0])
+    place = _ROLE_PATH.fullmatch(path)
+    return auth_role(place["mount"], place["name"], name, data, text) if place else _else(path, name, data)
+
+
+def _else(path: str, file: str, fields: Mapping[str, object]) -> Found:
+    """What gives policies besides a login."""
+    place = _ELSE_PATH.fullmatch(path)
+    if not place:
+        return None
+    if place["name"]:
+        return identity.token_role(place["name"], fields, file)
+    return identity.entity(fields, file) if place["kind"] == "entity" else identity.group(fields, file)
 
 
 def _plain(text: bytes) -> frozenset[str]:
@@ -164,15 +208,13 @@ def _plain(text: bytes) -> frozenset[str]:
 def auth_role(mount: str, name: str, file: str, data: Mapping[str, object], text: bytes = b"") -> AuthRole:
     """From the fields that the server has of it; `text`, what they were read from, for the lines in it."""
     found = login(data)
-    return AuthRole(mount, name, file, _token_policies(found), tuple(accounts(found)), found, text)
+    claim = str(data.get("groups_claim") or "")
+    return AuthRole(mount, name, file, _token_policies(found), tuple(accounts(found)), found, text, claim)
 
 
 def _exported(name: str, data: Mapping[str, object]) -> PolicyFile:
     """Its places are those in the policy's own text."""
-    loose = tuple(
-        what for what in ("slashes", "wildcards") if data.get(f"allow_{what}_in_identity_templates")
-    )
-    return PolicyFile(str(data.get("name") or _stem(name)), name, str(data["policy"]).encode(), loose)
+    return PolicyFile(str(data.get("name") or _stem(name)), name, str(data["policy"]).encode(), loose(data))
 
 
 def _token_policies(found: Login) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from policies.apply.at_once import read_all
 from policies.apply.errors import RefusedError
 from policies.apply.state import POLICIES, Store
 from policies.apply.turn import is_turn
+from policies.review import live_identity
 from policies.review.inventory import AuthRole, Inventory, PolicyFile, auth_role
 
 # Below auth/MOUNT/, where each method keeps what gives its tokens policies.
@@ -21,7 +22,7 @@ Progress = Callable[[Sequence[str]], Iterable[str]]
 
 
 def read(server: Store, progress: Progress) -> Inventory:
-    """Without `root`, which has no text, without apply's note of which run writes, and without what entities and groups add.
+    """Without `root`, which has no text, and without apply's note of which run writes.
 
     Raises ApplyError.
     """
@@ -31,12 +32,19 @@ def read(server: Store, progress: Progress) -> Inventory:
         name = path.removeprefix(f"{POLICIES}/")
         text = str(stored.fields["policy"]) if stored else ""  # removed meanwhile
         if stored and not is_turn(text):
-            policies[name] = PolicyFile(name, path, text.encode())
-    return Inventory(dict(sorted(policies.items())), tuple(_roles(server, progress)))
+            policies[name] = PolicyFile(name, path, text.encode(), stored.loose)
+    mounts = sorted(_mounts(server).items())
+    unread = (f"{mount}, of the method {kind}" for mount, kind in mounts if kind not in _LISTINGS)
+    return Inventory(
+        dict(sorted(policies.items())),
+        tuple(_roles(server, mounts, progress)),
+        identity=live_identity.read(server, progress),
+        unread=tuple(unread),
+    )
 
 
-def _roles(server: Store, progress: Progress) -> Iterator[AuthRole]:
-    for mount, kind in sorted(_mounts(server).items()):
+def _roles(server: Store, mounts: Iterable[tuple[str, str]], progress: Progress) -> Iterator[AuthRole]:
+    for mount, kind in mounts:
         listing = _LISTINGS.get(kind)
         if listing is None:
             continue
@@ -48,7 +56,7 @@ def _roles(server: Store, progress: Progress) -> Iterator[AuthRole]:
 
 
 def _mounts(server: Store) -> Mapping[str, str]:
-    """Path without its last slash → type."""
+    """Path without its last slash → type, without that of tokens, which has no logins."""
     stored = server.read("sys/auth")
     if stored is None:
         raise RefusedError(
@@ -57,5 +65,5 @@ def _mounts(server: Store) -> Mapping[str, str]:
     return {
         path.removesuffix("/"): str(mount.get("type", ""))
         for path, mount in stored.fields.items()
-        if isinstance(mount, dict)
+        if isinstance(mount, dict) and path != "token/"
     }

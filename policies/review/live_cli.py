@@ -34,10 +34,13 @@ def inventory(
         with connect(
             anywhere(address, server_namespace, ca_pem), read_token(token_file, os.environ)
         ) as server:
-            return live.read(server, progress("Reading"))
+            found = live.read(server, progress("Reading"))
     except ApplyError as error:
         click.echo("\n".join(map(plain, f"Error: {error}".split("\n"))), err=True)
         raise click.exceptions.Exit(error.exit_code) from error
+    for what in found.identity.unknown:
+        click.echo(f"Unknown: {plain(what)}", err=True)
+    return found
 
 
 @click.command(short_help="What a server has that the files don't say, and the other way round")
@@ -70,7 +73,8 @@ def drift(
 ) -> int:
     """Compare the policies and auth roles of a server with those of a folder, both ways.
 
-    Also what nobody owns: policies that no auth role names, and roles that name policies which aren't there.
+    Also policies that entities, groups and token roles give, and what nobody owns: policies that nothing names, and names of
+    policies that aren't there.
 
     \b
     Example:

@@ -1,7 +1,7 @@
 """Who can do it, and why can this one, or can't. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from policies.acl.decide import Decision, Operation, Reason, Request, decided
 from policies.acl.stanza import Stanza
@@ -58,14 +58,22 @@ def ask(rules_of: Policies, subject: Subject, operation: str, path: str) -> Answ
 def who_can(inventory: Inventory, rules_of: Policies, operation: str, path: str) -> Iterator[Answer]:
     """Those who may. Only policies that could say something about the path are parsed."""
     near = {name for name, file in inventory.policies.items() if _near(file.text, path)}
+    by_role: dict[tuple[str, str], Answer] = {}
     for subject in subjects(inventory):
         about = tuple(name for name in subject.policies if name in near)
         if about:
-            answer = ask(
-                rules_of, Subject(subject.name, about, subject.accounts, subject.missing), operation, path
-            )
-            if answer.may:
+            answer = ask(rules_of, replace(subject, policies=about), operation, path)
+            alone = by_role.get((subject.role, subject.file))
+            if subject.name == subject.role:
+                by_role[subject.role, subject.file] = answer
+            if answer.may and not (alone and _tells_no_more(answer, alone)):
                 yield answer
+
+
+def _tells_no_more(answer: Answer, alone: Answer) -> bool:
+    """Of some who log in to a role, whether they may for the reason that all may: there may be thousands of them."""
+    same = answer.stanzas == alone.stanzas and answer.condition == alone.condition
+    return same and set(answer.subject.accounts) <= set(alone.subject.accounts)
 
 
 def _near(text: bytes, path: str) -> bool:

@@ -24,14 +24,16 @@ def place(stanza: Stanza) -> str:
     return f"{stanza.policy}:{stanza.line}"
 
 
-def who_text(answers: list[Answer], operation: str, path: str) -> str:
-    if not answers:
-        return f"Nobody can {operation} {path}."
+def who_text(answers: list[Answer], operation: str, path: str, unknown: Iterable[str] = ()) -> str:
+    """`unknown`: who else may be able to, in words."""
     lines = [
         f"{plain(answer.subject.name)}{_condition(answer)}\n{_accounts(answer)}{_by(answer)}"
         for answer in answers
     ]
-    return "\n".join([*lines, "", f"{len(answers)} can {operation} {path}."])
+    untold = [f"unknown: {plain(what)}" for what in unknown]
+    some = f"{len(answers)} can" if answers else "Nobody can"
+    end = f"{some} {operation} {path}{', as far as is known' if untold else ''}."
+    return "\n".join([*lines, *untold, *([""] if lines or untold else []), end])
 
 
 def _condition(answer: Answer) -> str:
@@ -39,26 +41,51 @@ def _condition(answer: Answer) -> str:
 
 
 def _accounts(answer: Answer) -> str:
-    return "".join(f"    {plain(str(account))}\n" for account in answer.subject.accounts)
+    who = (answer.subject.who,) if answer.subject.who else ()
+    return "".join(f"    {plain(str(one))}\n" for one in (*answer.subject.accounts, *who))
 
 
 def _by(answer: Answer) -> str:
-    return "".join(
-        f"    by {plain(place(stanza))}: {plain(stanza.path)}\n" for stanza in answer.stanzas
-    ).rstrip("\n")
+    return "\n".join(
+        plain(f"    by {place(stanza)}: {stanza.path}{_from(stanza, answer.subject)}")
+        for stanza in answer.stanzas
+    )
+
+
+def _from(stanza: Stanza, subject: Subject) -> str:
+    way = _way(stanza, subject)
+    return f", from {way}" if way else ""
+
+
+def _way(stanza: Stanza, subject: Subject) -> str:
+    """From what the stanza's policy comes, where it isn't the login."""
+    return next((str(way) for _, file, way in subject.ways if file == stanza.policy), "")
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
     return {
         "subject": answer.subject.name,
+        "who": answer.subject.who,
         "allowed": answer.decision.allowed,
         "condition": answer.condition,
         "reason": answer.decision.reason.value,
         "serviceAccounts": _accounts_json(answer.subject),
-        "by": [_stanza_json(stanza) for stanza in answer.stanzas],
-        "lost": [_stanza_json(stanza) for rule in answer.decision.lost for stanza in rule.stanzas],
+        "by": _given_json(answer.stanzas, answer.subject),
+        "lost": [
+            found for rule in answer.decision.lost for found in _given_json(rule.stanzas, answer.subject)
+        ],
         "missingPolicies": list(answer.subject.missing),
     }
+
+
+def unknown_json(what: str) -> dict[str, Any]:
+    """In place of an answer about whoever couldn't be asked about."""
+    nothing: dict[str, list[object]] = {"serviceAccounts": [], "by": [], "lost": [], "missingPolicies": []}
+    return {"subject": "unknown", "who": what, "allowed": None, "condition": "", "reason": what, **nothing}
+
+
+def _given_json(stanzas: Iterable[Stanza], subject: Subject) -> list[dict[str, Any]]:
+    return [_stanza_json(stanza) | {"from": _way(stanza, subject)} for stanza in stanzas]
 
 
 def _stanza_json(stanza: Stanza) -> dict[str, Any]:
@@ -74,8 +101,8 @@ def _stanza_json(stanza: Stanza) -> dict[str, Any]:
 def explain_text(answer: Answer, advice: str) -> str:
     decision = answer.decision
     lines = [f"{plain(answer.subject.name)}: {_verdict(answer)}"]
-    lines += [f"  decided by {_shown(rule)}" for rule in (decision.deciding,) if rule]
-    lines += [f"  lost, as it is less close: {_shown(rule)}" for rule in decision.lost]
+    lines += [f"  decided by {_shown(rule, answer.subject)}" for rule in (decision.deciding,) if rule]
+    lines += [f"  lost, as it is less close: {_shown(rule, answer.subject)}" for rule in decision.lost]
     lines += [f"  names a policy that isn't here: {plain(name)}" for name in answer.subject.missing]
     lines += [f"  to allow it: {plain(advice)}"] if advice else []
     return "\n".join(lines)
@@ -90,26 +117,29 @@ def _verdict(answer: Answer) -> str:
     return click.style(f"no: {answer.decision.reason.value}", fg="red") + about
 
 
-def _shown(rule: Rule) -> str:
-    places = ", ".join(place(stanza) for stanza in rule.stanzas)
+def _shown(rule: Rule, subject: Subject) -> str:
+    places = ", ".join(f"{place(stanza)}{_from(stanza, subject)}" for stanza in rule.stanzas)
     return plain(f"{rule.pattern} [{', '.join(sorted(rule.capabilities))}] at {places}")
 
 
 def reach_text(subject: Subject, found: list[Reach]) -> str:
     lines = [plain(f"{subject.name}{''.join(f', {account}' for account in subject.accounts)}")]
+    lines += [f"  {plain(subject.who)}"] if subject.who else []
     for meaning, group in groupby(found, key=lambda one: one.meaning):
-        lines += [f"  {meaning}", *(f"    {_reached(one)}" for one in group)]
+        lines += [f"  {meaning}", *(f"    {_reached(one, subject)}" for one in group)]
     return "\n".join(lines if found else [*lines, "  nothing"])
 
 
-def _reached(one: Reach) -> str:
+def _reached(one: Reach, subject: Subject) -> str:
     limits = ", limited" if one.limited else ""
-    return plain(f"{one.rule.pattern} [{', '.join(sorted(one.rule.capabilities))}{limits}]")
+    ways = "".join(dict.fromkeys(_from(stanza, subject) for stanza in one.rule.stanzas))
+    return plain(f"{one.rule.pattern} [{', '.join(sorted(one.rule.capabilities))}{limits}]{ways}")
 
 
 def reach_json(subject: Subject, found: list[Reach]) -> dict[str, Any]:
     return {
         "subject": subject.name,
+        "who": subject.who,
         "serviceAccounts": _accounts_json(subject),
         "reach": [
             {
@@ -117,7 +147,7 @@ def reach_json(subject: Subject, found: list[Reach]) -> dict[str, Any]:
                 "path": str(one.rule.pattern),
                 "capabilities": sorted(one.rule.capabilities),
                 "limited": one.limited,
-                "by": [_stanza_json(stanza) for stanza in one.rule.stanzas],
+                "by": _given_json(one.rule.stanzas, subject),
             }
             for one in found
         ],

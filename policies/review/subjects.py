@@ -1,8 +1,9 @@
-"""Who has which policies: auth roles where there are some, else each policy for itself."""
+"""Who has which policies: auth roles where there are some, with what entities and groups add; else each policy for itself."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from policies.acl.dialects import NEWEST, Dialect
 from policies.acl.errors import PolicyError
@@ -11,14 +12,20 @@ from policies.acl.parse import parse_policy
 from policies.acl.rules import Rules
 from policies.acl.stanza import Policy
 from policies.review.errors import ReviewError
-from policies.review.inventory import AuthRole, Inventory
+from policies.review.globs import fits
+from policies.review.holders import Held, Holder, Ways, held
+from policies.review.identity import Way
+from policies.review.inventory import AuthRole, Inventory, PolicyFile
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`name` is an auth role as `MOUNT/NAME`, or a policy. `missing`: policies that it names and that aren't there.
+    """`name` is an auth role as `MOUNT/NAME`, with whom of several it is for; an entity or group that no known login leads to;
+    a token role; or a policy. `missing`: policies that it names and that aren't there.
 
-    `file`: of an auth role; two clusters may each have one of that name.
+    `file`: of an auth role; two clusters may each have one of that name. `role`: the auth role or token role, where it is one's, as `MOUNT/NAME`.
+    `holder`: the name of the entity or group, `who`: it in words. `ways`: from what else than the login a policy comes, by
+    the policy's name and where it stands.
     """
 
     name: str
@@ -26,6 +33,18 @@ class Subject:
     accounts: tuple[Account, ...] = ()
     missing: tuple[str, ...] = ()
     file: str = ""
+    role: str = ""
+    holder: str = ""
+    who: str = ""
+    ways: tuple[tuple[str, str, Way], ...] = ()
+
+    @property
+    def unowned(self) -> bool:
+        """Whether it is a policy that nobody is known to have."""
+        return not self.role and not self.who
+
+
+Known: TypeAlias = Mapping[str, PolicyFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +89,99 @@ class Policies:
 
 
 def subjects(inventory: Inventory) -> Iterator[Subject]:
-    """Policies that no auth role names stand for themselves."""
+    """Policies that nothing names stand for themselves."""
+    known = inventory.policies
+    found = held(inventory.roles, inventory.identity)
     named: set[str] = set()
-    for role in inventory.roles:
-        named.update(role.policies)
-        yield _of(role, inventory.policies)
-    for name in inventory.policies:
+    for subject in (*_logins(inventory, found), *_rest(found, known), *_token_roles(inventory)):
+        named.update(subject.policies)
+        yield subject
+    for name in known:
         if name not in named:
             yield Subject(name, (name,))
 
 
-def _of(role: AuthRole, known: Mapping[str, object]) -> Subject:
-    """The built-in `default` policy counts only where the folder holds it; without, it is no more missing than read."""
-    there = tuple(name for name in role.policies if name in known)
-    missing = tuple(name for name in role.policies if name not in known and name != "default")
-    return Subject(f"{role.mount}/{role.name}", there, role.accounts, missing, role.file)
+def _logins(inventory: Inventory, found: Held) -> Iterator[Subject]:
+    """Of each auth role what it gives by itself, unless whoever logs in has more, and what it gives with an entity or group."""
+    for place, role in enumerate(inventory.roles):
+        base, always = _of(role, inventory.policies), found.always.get(place, {})
+        holders = found.holders.get(place, ())
+        always_more = {holder.account for holder in holders if holder.only}
+        accounts = tuple(account for account in role.accounts if account not in always_more)
+        alone = bool(accounts) if role.accounts else not always_more
+        if alone:
+            yield _with(replace(base, accounts=accounts), always, inventory.policies)
+        for holder in holders:
+            one = _as(base, holder) if alone or len(holders) > 1 else replace(base, holder=holder.name)
+            yield _with(one, {**always, **holder.ways}, inventory.policies)
+
+
+def _of(role: AuthRole, known: Known) -> Subject:
+    name = f"{role.mount}/{role.name}"
+    there, missing = _found(role.policies, known)
+    return Subject(name, there, role.accounts, missing, role.file, name)
+
+
+def _as(base: Subject, holder: Holder) -> Subject:
+    """Named so that no two are called alike."""
+    account = f" ({holder.account})" if holder.account else ""
+    return replace(
+        base,
+        name=f"{base.name} as {holder.who}{account}",
+        accounts=(holder.account,) if holder.account else base.accounts,
+        holder=holder.name,
+        who=holder.who,
+    )
+
+
+def _with(subject: Subject, ways: Ways, known: Known) -> Subject:
+    """With what else than the login gives; what the login gives too stays the login's."""
+    more = {name: way for name, way in ways.items() if name not in subject.policies + subject.missing}
+    there, missing = _found(more, known)
+    return replace(
+        subject,
+        policies=subject.policies + there,
+        missing=subject.missing + missing,
+        ways=tuple((name, known[name].file, more[name]) for name in there),
+    )
+
+
+def _found(names: Iterable[str], known: Known) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those that are there, and those that aren't.
+
+    The built-in `default` policy counts only where the folder holds it; without, it is no more missing than read.
+    """
+    every = tuple(names)
+    there = tuple(name for name in every if name in known)
+    return there, tuple(name for name in every if name not in known and name != "default")
+
+
+def _rest(found: Held, known: Known) -> Iterator[Subject]:
+    """Entities and external groups that no known login leads to, such as those of other auth methods."""
+    for entity, ways in found.entities:
+        aliases = ", ".join(map(str, entity.aliases)) or "no alias, so that nobody logs in as it yet"
+        bare = Subject(
+            f"identity/entity/{entity.name}", (), file=entity.file, holder=entity.name, who=aliases
+        )
+        yield _with(bare, ways, known)
+    for group, ways in found.groups:
+        who = f"whoever is in {group.alias}"
+        bare = Subject(f"identity/group/{group.name}", (), file=group.file, holder=group.name, who=who)
+        yield _with(bare, ways, known)
+
+
+def _token_roles(inventory: Inventory) -> Iterator[Subject]:
+    """Those whose tokens have more than the one who makes them."""
+    for role in inventory.identity.token_roles:
+        name = f"token/{role.name}"
+        there, missing = _found(role.policies(inventory.policies), inventory.policies)
+        who = f"whoever may update auth/token/create/{role.name}"
+        base = Subject(name, there, missing=missing, file=role.file, role=name, who=who)
+        if there or missing:
+            yield base
+        for entity in inventory.identity.entities:
+            names = [alias.name for alias in entity.aliases if alias.mount == "token"]
+            ways = inventory.identity.given(entity)
+            if ways and any(fits(pattern, one) for pattern in role.aliases for one in names):
+                one = replace(base, name=f"{name} as entity {entity.name}", holder=entity.name)
+                yield _with(one, ways, inventory.policies)

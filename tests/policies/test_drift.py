@@ -64,7 +64,7 @@ def test_what_is_only_on_one_side_is_told(server: Server, files: Path) -> None:
         ("policy", "by-hand", "is on the server and in no file"),
         ("policy", "new", "is not on the server; new.hcl says it"),
         ("auth role", ROLE, "is on the server and in no file"),
-        ("policy", "by-hand", "is named by no auth role; an entity, a group or a token may have it"),
+        ("policy", "by-hand", "is named by no auth role, entity, group or token role; a token that somebody made may have it"),
     ]
 
 

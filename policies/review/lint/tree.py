@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from typing import TypeAlias
 
 from policies.acl.dialects import Dialect
 from policies.acl.errors import PolicyError
@@ -15,6 +16,7 @@ from policies.acl.stanza import Policy, Stanza
 from policies.names import MARK
 from policies.review.inventory import AuthRole, Inventory, PolicyFile
 from policies.review.lint.engines import Engines, engines
+from policies.review.subjects import subjects
 from policies.roles.inside import OPEN, Boundaries
 
 # A template that is a whole segment is any one segment.
@@ -87,11 +89,15 @@ class Grant:
 
 @dataclass(frozen=True)
 class Tree:
-    """`policies` by name in lower case, as the server keeps them. `names`: those of all, the broken ones too."""
+    """`policies` by name in lower case, as the server keeps them. `names`: those of all, the broken ones too.
+
+    `others`: what else is known to have policies: logins by which entities and groups give more, and what no auth role is.
+    """
 
     policies: Mapping[str, Looked]
     names: frozenset[str]
     roles: tuple[AuthRole, ...]
+    others: tuple["Named", ...]
     engines: Engines
     broken: tuple[PolicyError, ...]
     reading: Reading
@@ -110,9 +116,10 @@ class Tree:
 
     @cached_property
     def tokens(self) -> tuple["Tokens", ...]:
-        """What tokens there are: each auth role's, and one of each policy that no role names."""
-        named = {name for role in self.roles for name in role.policies}
-        found = [Tokens(role, self._of(role.policies)) for role in self.roles]
+        """What tokens there are: each auth role's, those of others, and one of each policy that nothing names."""
+        every = [*((role, role.policies) for role in self.roles), *self.others]
+        named = {name for _, names in every for name in names}
+        found = [Tokens(role, self._of(names)) for role, names in every]
         return (
             *found,
             *(Tokens(None, (looked,)) for name, looked in self.policies.items() if name not in named),
@@ -120,6 +127,9 @@ class Tree:
 
     def _of(self, names: Iterable[str]) -> tuple[Looked, ...]:
         return tuple(self.policies[name] for name in names if name in self.policies)
+
+
+Named: TypeAlias = tuple[AuthRole | None, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +157,8 @@ def tree(inventory: Inventory, reading: Reading, boundaries: Boundaries = OPEN) 
     """Policies that the server would refuse are among `broken`, and looked at no further."""
     broken: list[PolicyError] = []
     policies: dict[str, Looked] = {}
-    by_people, by_others = _named(inventory.roles)
+    others = tuple(_others(inventory))
+    by_people, by_others = _named([*((role, role.policies) for role in inventory.roles), *others])
     for name, file in inventory.policies.items():
         try:
             policy, twice = _parsed(file, reading)
@@ -159,15 +170,23 @@ def tree(inventory: Inventory, reading: Reading, boundaries: Boundaries = OPEN) 
     stanzas = (stanza for looked in policies.values() for stanza in looked.policy.stanzas)
     names = frozenset(name.lower() for name in inventory.policies)
     known = engines(inventory, stanzas)
-    return Tree(policies, names, inventory.roles, known, tuple(broken), reading, boundaries)
+    return Tree(policies, names, inventory.roles, others, known, tuple(broken), reading, boundaries)
 
 
-def _named(roles: Iterable[AuthRole]) -> tuple[set[str], set[str]]:
-    """Policies that roles for service accounts name, and those that other roles name."""
+def _others(inventory: Inventory) -> Iterator[Named]:
+    roles = {(f"{role.mount}/{role.name}", role.file): role for role in inventory.roles}
+    for subject in subjects(inventory):
+        role = roles.get((subject.role, subject.file))
+        if subject.ways or not (role or subject.unowned):
+            yield role, subject.policies
+
+
+def _named(every: Iterable[Named]) -> tuple[set[str], set[str]]:
+    """Policies that logins of service accounts give, and those that something else gives."""
     workloads: set[str] = set()
     others: set[str] = set()
-    for role in roles:
-        (workloads if role.login.names else others).update(role.policies)
+    for role, names in every:
+        (workloads if role and role.login.names else others).update(names)
     return workloads, others
 
 

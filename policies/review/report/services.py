@@ -47,7 +47,7 @@ def services(inventory: Inventory, clusters: Iterable[Cluster]) -> list[Service]
     known = tuple(clusters)
     roles = {(f"{role.mount}/{role.name}", role.file): role for role in inventory.roles}
     found = [
-        _service(subject, roles.get((subject.name, subject.file)), inventory, known)
+        _service(subject, roles.get((subject.role, subject.file)), inventory, known)
         for subject in subjects(inventory)
     ]
     return sorted(found, key=lambda one: (one.cluster, one.namespace, one.name, one.subject.name))
@@ -57,12 +57,12 @@ def _service(
     subject: Subject, role: AuthRole | None, inventory: Inventory, clusters: tuple[Cluster, ...]
 ) -> Service:
     files = [inventory.policies[name] for name in subject.policies]
-    where = _cluster(role.file if role else files[0].file, clusters)
+    where = _cluster(files[0].file if subject.unowned else subject.file, clusters)
     said = next((one for one in map(origin, files) if one != Origin()), Origin())
     return Service(
         subject,
         _name(subject, role),
-        _namespace(role),
+        UNNAMED if subject.unowned else _namespace(role),
         where.name if where else "",
         where.server if where else "",
         said.owner,
@@ -84,7 +84,7 @@ def _name(subject: Subject, role: AuthRole | None) -> str:
 
 def _namespace(role: AuthRole | None) -> str:
     if role is None:
-        return UNNAMED
+        return OTHERS
     spaces = {f"namespaces with {one.selector}" if one.selector else one.namespace for one in role.accounts}
     if "*" in spaces:
         return ANY
