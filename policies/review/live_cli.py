@@ -16,6 +16,7 @@ from policies.apply.server import anywhere, connect
 from policies.apply.show import plain
 from policies.review import live
 from policies.review.diff import Side
+from policies.review.drift import Drift
 from policies.review.drift import drift as drifted
 from policies.review.errors import ReviewError
 from policies.review.inventory import Inventory, read
@@ -91,6 +92,10 @@ def drift(
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], indent=2))
     else:
-        lines = [plain(f"{'!' if one.access else '-'} {one.kind} {one.name} {one.what}") for one in found]
+        lines = [_line(one) for one in found]
         click.echo("\n".join(lines) or "The server has what the files say.")
     return int(any(one.access for one in found))
+
+
+def _line(one: Drift) -> str:
+    return plain(" ".join(filter(None, ("!" if one.access else "-", one.kind, one.name, one.what))))

@@ -160,9 +160,9 @@ def _rest(found: Held, known: Known) -> Iterator[Subject]:
     """Entities and external groups that no known login leads to, such as those of other auth methods."""
     for entity, ways in found.entities:
         aliases = ", ".join(map(str, entity.aliases)) or "no alias, so that nobody logs in as it yet"
-        bare = Subject(
-            f"identity/entity/{entity.name}", (), file=entity.file, holder=entity.name, who=aliases
-        )
+        accounts = tuple(Account(*alias.account) for alias in entity.aliases if alias.account)
+        name = f"identity/entity/{entity.name}"
+        bare = Subject(name, (), accounts, file=entity.file, holder=entity.name, who=aliases)
         yield _with(bare, ways, known)
     for group, ways in found.groups:
         who = f"whoever is in {group.alias}"

@@ -64,7 +64,11 @@ def test_what_is_only_on_one_side_is_told(server: Server, files: Path) -> None:
         ("policy", "by-hand", "is on the server and in no file"),
         ("policy", "new", "is not on the server; new.hcl says it"),
         ("auth role", ROLE, "is on the server and in no file"),
-        ("policy", "by-hand", "is named by no auth role, entity, group or token role; a token that somebody made may have it"),
+        (
+            "policy",
+            "by-hand",
+            "is named by no auth role, entity, group or token role; a token that somebody made may have it",
+        ),
     ]
 
 
@@ -108,3 +112,85 @@ def test_a_login_that_was_opened_by_hand_is_told(server: Server, files: Path) ->
     assert f"gives {POLICY}, gone, the files say {POLICY}, {POLICY}.payments-api" in told
     assert "is for storefront in web, the files say payments-api in payments" in told
     assert "names the policy gone, which isn't there" in told
+
+
+@pytest.fixture
+def entity(server: Server) -> Iterator[str]:
+    """Of payments-api in payments, as its first login makes it."""
+    found = server.call("POST", "identity/entity", {"name": "payments-api"})["data"]["id"]
+    accessor = server.call("GET", "sys/auth")["data"][f"jwt-{CLUSTER}/"]["accessor"]
+    alias = {"name": "system:serviceaccount:payments:payments-api", "mount_accessor": accessor}
+    server.call("POST", "identity/entity-alias", alias | {"canonical_id": found})
+    yield found
+    server.call("DELETE", f"identity/entity/id/{found}")
+
+
+def test_what_entities_and_groups_give_to_accounts_of_the_tree_is_told(
+    server: Server, files: Path, entity: str
+) -> None:
+    other = "podkeys.eu-nl-prod-a.web.storefront"
+    assert drift(server, files) == (0, []), "an entity that gives nothing is none of its matter"
+    server.call("POST", f"identity/entity/id/{entity}", {"policies": [other]})
+    server.call(
+        "POST", "identity/group", {"name": "all-shops", "policies": ["gone"], "member_entity_ids": [entity]}
+    )
+    code, found = drift(server, files)
+    server.call("DELETE", "identity/group/name/all-shops")
+    assert code == 1
+    assert [(one["kind"], one["name"], one["what"], one["access"]) for one in found] == [
+        ("entity", "payments-api", f"gives {other} to {ROLE}; no file says so", True),
+        (
+            "group",
+            "all-shops",
+            "names the policy gone, which isn't there: whoever may write it decides what it gives",
+            False,
+        ),
+    ]
+
+
+def test_a_group_in_a_file_is_no_drift_until_it_gives_to_others(
+    server: Server, files: Path, entity: str
+) -> None:
+    body = {
+        "name": "all-shops",
+        "policies": ["podkeys.eu-nl-prod-a.web.storefront"],
+        "member_entity_ids": [entity],
+    }
+    group = server.call("POST", "identity/group", body)["data"]["id"]
+    for path in (f"identity/group/id/{group}", f"identity/entity/id/{entity}"):
+        file = files / f"{path}.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(server.call("GET", path)))
+    same = drift(server, files)
+    server.call("DELETE", "identity/group/name/all-shops")
+    assert same == (0, [])
+    code, [found] = drift(server, files)
+    assert (code, found["kind"]) == (1, "group")
+    assert str(found["what"]).endswith(f"to {ROLE}, as the files say")
+
+
+def test_a_token_role_that_gives_policies_of_the_tree_is_told(server: Server, files: Path) -> None:
+    server.call(
+        "POST", "auth/token/roles/helpers", {"allowed_policies": [POLICY], "token_no_default_policy": True}
+    )
+    code, [found] = drift(server, files)
+    server.call("DELETE", "auth/token/roles/helpers")
+    assert (code, found["kind"], found["name"]) == (1, "token role", "helpers")
+    told = f"gives {POLICY} to whoever may update auth/token/create/helpers; the files say nothing"
+    assert found["what"] == told
+
+
+def test_what_may_not_be_read_is_drift_that_nobody_knows_of(server: Server, files: Path) -> None:
+    text = "\n".join(
+        f'path "{path}" {{ capabilities = ["read", "list"] }}'
+        for path in ("sys/policies/acl", "sys/policies/acl/+", "sys/auth", "auth/+/role/", "auth/+/role/+")
+    )
+    server.call("PUT", "sys/policies/acl/reader", {"policy": text})
+    made = server.call("POST", "auth/token/create", {"policies": ["reader"]})["auth"]["client_token"]
+    words = ["policies", "drift", "--address", server.address, "--policies", str(files)]
+    result = click.testing.CliRunner().invoke(
+        podkeys.cli, words, env={"BAO_TOKEN": made}, standalone_mode=False
+    )
+    server.call("DELETE", "sys/policies/acl/reader")
+    assert result.return_value == 1
+    assert "! unknown what is below identity/entity/id gives: LIST" in result.stdout
