@@ -12,7 +12,7 @@ from tests.chart.charts import CHART, helm
 DOCS = CHART.parents[1] / "docs"
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 # of `helm install` and `helm upgrade` alone
-NOT_OF_TEMPLATE = {"--wait", "--reset-then-reuse-values"}
+NOT_OF_TEMPLATE = {"--wait", "--reset-then-reuse-values", "--force-conflicts"}
 VALUES_THAT_STAND = Path(__file__).parent / "vault.yaml"
 
 
@@ -37,7 +37,9 @@ def test_a_documented_command_renders(command: str, tmp_path: Path, monkeypatch:
     vault = yaml.safe_load(VALUES_THAT_STAND.read_text())["certificate"]["vault"]
     (tmp_path / "vault-values.yaml").write_text(yaml.safe_dump({"certificate": {"vault": vault}}))
     _, verb, *words = shlex.split(command)
-    of_the_chart = "certificate.from=chart" in words or "certificate.caBundle=" in words
+    of_the_chart = {"certificate.from=chart", "certificate.from=cert-manager", "certificate.caBundle="} & {
+        *words
+    }
     before = ["--set=image=podkeys"] if of_the_chart else [f"--values={VALUES_THAT_STAND}"]
     given = [word for word in words if word not in NOT_OF_TEMPLATE]
     result = helm("template", *given[:2], *(before if verb == "upgrade" else ()), *given[2:])
@@ -46,5 +48,10 @@ def test_a_documented_command_renders(command: str, tmp_path: Path, monkeypatch:
 
 def test_the_documents_have_commands_for_each_way() -> None:
     assert len(commands()) >= 10
-    for way in ("certificate.from=vault", "certificate.from=chart", "values-openshift.yaml"):
+    for way in (
+        "certificate.from=vault",
+        "certificate.from=chart",
+        "certificate.from=cert-manager",
+        "values-openshift.yaml",
+    ):
         assert any(way in command for command in commands())

@@ -81,7 +81,7 @@ def moved(installation: Installation, shell: Shell) -> Iterator[list[str]]:
     path = installation.folder / "roles" / "podkeys-webhook.yaml"
     path.write_text(role.replace("ttl: 24h", f"ttl: {TTL}s"))
     installation.publish()
-    there, only_new, back, emptied = blocks("operate.md", "### From one way to another", "sh")
+    there, only_new, back, emptied = blocks("operate.md", "### From one way to another", "sh")[:4]
     try:
         with without_pause() as said:
             shell.follow(there)

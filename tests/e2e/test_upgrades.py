@@ -3,6 +3,7 @@
 E2E_ROUNDS says how often each is repeated.
 """
 
+import base64
 import os
 import time
 
@@ -82,6 +83,31 @@ def test_new_serving_certificates_lose_no_creation_of_a_pod(installation: Instal
             wait_until_served(before, last)
     assert failures(said) == []
     assert replicas() == before
+
+
+def test_a_serving_certificate_whose_secret_was_lost_is_replaced_without_losing_a_creation(
+    installation: Installation,
+) -> None:
+    """So does one that comes from elsewhere: what the replicas still serve is trusted until the next upgrade."""
+    del installation
+    before, trusted = replicas(), bundle()
+    last = max(certificate_ends(name) for name in before)
+    with without_pause() as said:
+        kubectl("-n", WEBHOOK, "delete", "secret", "podkeys-webhook-tls")
+        upgrade()
+        assert bundle().endswith(trusted)
+        look_at_volumes()
+        wait_until_served(before, last)
+        upgrade()
+        assert trusted not in bundle()
+    assert [text for text in said if text] == []
+    assert replicas() == before
+
+
+def bundle() -> bytes:
+    """Whom the API server trusts to be the webhook."""
+    (webhook,) = get("mutatingwebhookconfiguration", "", "podkeys")["webhooks"]
+    return base64.b64decode(webhook["clientConfig"]["caBundle"])
 
 
 def wait_until_served(names: list[str], last: float) -> None:

@@ -20,6 +20,11 @@ app.kubernetes.io/component: webhook
 podkeys-webhook.{{ .Release.Namespace }}.svc
 {{- end }}
 
+{{/* One for each owner, so that neither Helm nor cert-manager meets what the other made when the certificate moves. */}}
+{{- define "podkeys.servingSecret" -}}
+{{ eq .Values.certificate.from "cert-manager" | ternary "podkeys-webhook-cert-manager" "podkeys-webhook-tls" }}
+{{- end }}
+
 {{/* Restricted, and with a root file system that can't be written; no fixed user, so that OpenShift may choose one. */}}
 {{- define "podkeys.containerSecurity" -}}
 allowPrivilegeEscalation: false
