@@ -152,6 +152,20 @@ def test_policies_of_one_token_are_looked_at_together(tmp_path: Path) -> None:
     assert ids(tmp_path / "apart", files) == set()
 
 
+def test_what_an_entity_gives_is_looked_at_together_with_its_login(tmp_path: Path) -> None:
+    alias = {"mount_path": "auth/some/", "mount_type": "jwt", "name": ROLE["bound_subject"]}
+    entity = {"id": "1", "name": "shop", "policies": ["more"], "aliases": [alias]}
+    files = {
+        "shop.hcl": allowing("kv/data/mail/*", "deny"),
+        "more.hcl": allowing("kv/data/mail/smtp", "read"),
+        "auth/some/role/shop.json": role(token_policies=["shop"]),
+        "identity/entity/id/1.json": json.dumps({"data": entity}),
+    }
+    assert "PK202" in ids(tmp_path / "together", files)
+    del files["identity/entity/id/1.json"]
+    assert "PK202" not in ids(tmp_path / "apart", files)
+
+
 def test_what_two_roles_share_is_told_once(tmp_path: Path) -> None:
     files = {
         "shop.hcl": allowing("kv/data/shop/*", "deny") + allowing("kv/data/shop/card", "read"),
