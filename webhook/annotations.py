@@ -132,7 +132,7 @@ def _asks_for_nothing(found: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def _wrong(name: str, error: WrongValueError) -> Problem:
-    return Problem("annotation", f"{PREFIX}{name}: {error}")
+    return Problem("annotation", f"{PREFIX}{clip(name, 80)}: {error}")
 
 
 READERS: dict[str, tuple[str, Callable[[str], object]]] = {

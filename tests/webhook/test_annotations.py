@@ -140,6 +140,14 @@ def test_what_is_unknown_or_contradicts_itself_is_told(annotations: dict[str, st
     assert said in messages(annotations)
 
 
+def test_a_name_is_told_short_and_without_what_changes_a_terminal() -> None:
+    """The webhook is asked before the API server looks whether a name may be one."""
+    told = messages({"file.\x1b[2J": "a/b", f"mode.{'x' * 5000}": "0777"})
+    assert r"podkeys.dev/file.\x1b[2J: got" in told
+    assert told.replace("\n", "").isprintable()
+    assert len(told) < 500
+
+
 def test_inject_that_asks_for_nothing_is_told() -> None:
     for annotations in ({}, {"identity": "false"}, {"role": "payments", "sidecar": "true"}):
         _, problems = parse({"inject": "true", **annotations})
