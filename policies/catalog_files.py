@@ -1,6 +1,7 @@
 """The bytes of the catalog's files → its types, or what is wrong with them. Standard library only."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
@@ -24,6 +25,10 @@ from policies.catalog import (
 )
 
 T = TypeVar("T")
+
+_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # half a character: it can't be written again
+_SHOWN = 80  # characters of what a message quotes
 
 
 class CatalogError(ValueError):
@@ -55,9 +60,10 @@ def parse_cluster(content: bytes) -> Cluster:
     """The bytes of `cluster.json` → the cluster. Raises CatalogError."""
     top = _document(content)
     vault, auth, pki = (_object(top, name, "") for name in ("vault", "auth", "pki"))
-    major, _, minor = _take(top, "minKubeletVersion", str, "").partition(".")
-    if not (major.isdecimal() and minor.isdecimal()):
-        raise CatalogError(f"minKubeletVersion: got {major}.{minor}, expected a version such as 1.35")
+    text = _take(top, "minKubeletVersion", str, "")
+    version = _VERSION.fullmatch(text)
+    if version is None:
+        raise CatalogError(f"minKubeletVersion: got {_shown(text)}, expected a version such as 1.35")
     return Cluster(
         name=_take(top, "cluster", str, ""),
         vault_address=_take(vault, "address", str, "vault"),
@@ -68,13 +74,13 @@ def parse_cluster(content: bytes) -> Cluster:
         audience=_take(auth, "audience", str, "auth"),
         serving_mount=_take(pki, "serving", str, "pki"),
         identity_mount=_take(pki, "identity", str, "pki"),
-        min_kubelet=(int(major), int(minor)),
+        min_kubelet=(int(version[1]), int(version[2])),
         platform=cast("Platform", _one_of(top, "platform", PLATFORMS, "")),
     )
 
 
 def _role(name: str, item: Mapping[str, Any]) -> Role:
-    at = f"roles.{name}"
+    at = f"roles.{_short(name)}"
     accounts, secrets, certificates = (
         _object(item, key, at) for key in ("serviceAccounts", "secrets", "certificates")
     )
@@ -89,7 +95,7 @@ def _role(name: str, item: Mapping[str, Any]) -> Role:
 
 
 def _account(name: str, item: Mapping[str, Any], at: str) -> ServiceAccount:
-    at = f"{at}.serviceAccounts.{name}"
+    at = f"{at}.serviceAccounts.{_short(name)}"
     identity = None
     if "identity" in item:
         found = _object(item, "identity", at)
@@ -102,17 +108,17 @@ def _account(name: str, item: Mapping[str, Any], at: str) -> ServiceAccount:
 
 
 def _secret(name: str, item: Mapping[str, Any], at: str) -> Secret:
-    at = f"{at}.secrets.{name}"
+    at = f"{at}.secrets.{_short(name)}"
     engine = cast("Engine", _one_of(item, "engine", ENGINES, at))
     env = engine != "database" and _take(item, "env", bool, at)
     return Secret(name, engine, _take(item, "path", str, at), env)
 
 
 def _certificate(name: str, item: Mapping[str, Any], at: str) -> Certificate:
-    at = f"{at}.certificates.{name}"
+    at = f"{at}.certificates.{_short(name)}"
     usages = _texts(item, "usages", at)
     if not set(usages) <= set(USAGES):
-        raise CatalogError(f"{at}.usages: got {usages}, expected some of {list(USAGES)}")
+        raise CatalogError(f"{at}.usages: got {_short(str(usages))}, expected some of {list(USAGES)}")
     return Certificate(
         name=name,
         sign=_take(item, "sign", str, at),
@@ -126,6 +132,10 @@ def _certificate(name: str, item: Mapping[str, Any], at: str) -> Certificate:
 
 
 def _document(content: bytes) -> dict[str, Any]:
+    if _SURROGATE.search(content):
+        raise CatalogError(
+            "got the escape of a surrogate, expected UTF-8, as `podkeys policies generate` writes it"
+        )
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -136,15 +146,26 @@ def _document(content: bytes) -> dict[str, Any]:
         raise CatalogError(f"got a {type(value).__name__}, expected a JSON object")
     if value.get("version") != VERSION:
         raise CatalogError(
-            f"version: got {value.get('version')!r}, expected {VERSION}; generate with this release"
+            f"version: got {_shown(value.get('version'))}, expected {VERSION}; generate with this release"
         )
     return value
+
+
+def _shown(value: object) -> str:
+    """A list or an object could be as large as the file, and deeper than repr goes."""
+    return type(value).__name__ if isinstance(value, list | dict) else _short(repr(value))
+
+
+def _short(text: str) -> str:
+    """On one line of a log."""
+    plain = ascii(text)[1:-1] if not text.isprintable() else text
+    return plain if len(plain) <= _SHOWN else f"{plain[: _SHOWN - 3]}..."
 
 
 def _take(item: Mapping[str, Any], key: str, kind: type[T], at: str) -> T:
     value = item.get(key)
     if type(value) is not kind:  # exact: bool is an int too
-        where = f"{at}.{key}" if at else key
+        where = f"{at}.{_short(key)}" if at else _short(key)
         got = "nothing" if key not in item else type(value).__name__
         raise CatalogError(f"{where}: got {got}, expected {kind.__name__}")
     return value
@@ -164,5 +185,5 @@ def _texts(item: Mapping[str, Any], key: str, at: str) -> tuple[str, ...]:
 def _one_of(item: Mapping[str, Any], key: str, allowed: tuple[str, ...], at: str) -> str:
     value = _take(item, key, str, at)
     if value not in allowed:
-        raise CatalogError(f"{at}.{key}: got {value!r}, expected one of {', '.join(allowed)}")
+        raise CatalogError(f"{at}.{key}: got {_shown(value)}, expected one of {', '.join(allowed)}")
     return value
