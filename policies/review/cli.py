@@ -86,9 +86,14 @@ def _labels(inventory: Inventory, subject: str) -> None:
 
 
 def _source(inventory: Inventory, answer: Answer) -> str:
-    """The role file that the deciding policy was generated from, else any of the subject's; or empty."""
-    deciding = {stanza.policy for stanza in answer.stanzas}
-    files = (inventory.policies[name] for name in answer.subject.policies)
+    """The role file that the deciding policy was generated from, else any of the subject's; or empty.
+
+    What an entity or a group gives is another's: that one's role file is not to be changed for it.
+    """
+    others = {file for _, file, _ in answer.subject.ways}
+    deciding = {stanza.policy for stanza in answer.stanzas} - others
+    every = (inventory.policies[name] for name in answer.subject.policies)
+    files = (file for file in every if file.file not in others)
     found = (_SOURCE.search(file.text, 0, 1000) for file in files if not deciding or file.file in deciding)
     return next((one[1].decode("utf-8", "replace") for one in found if one), "")
 

@@ -5,7 +5,7 @@ What isn't certain counts as possible: rather an entity too many behind a role t
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from policies.acl.logins import Account
 from policies.review.globs import fits
@@ -22,13 +22,14 @@ Ways = Mapping[str, Way]
 class Holder:
     """What a login of a role gets besides by who it is. `who`: an entity, or a member of a group, in words.
 
-    `account`: the service account, where it is known. `only`: that account, or whoever logs in to the role, gets this each time.
+    `accounts`: those of the role that it may be, none where it is not known. `only`: they, or whoever logs in to the role where
+    there are none, get this each time.
     """
 
     who: str
     name: str
     ways: Ways
-    account: Account | None = None
+    accounts: tuple[Account, ...] = ()
     only: bool = False
 
 
@@ -51,12 +52,13 @@ def held(roles: Sequence[AuthRole], identity: Identity) -> Held:
     holders: dict[int, list[Holder]] = defaultdict(list)
     groups = []
     for group, alias, ways in _external(identity):
-        into = [(place, which) for place, role in enumerate(roles) if (which := _members(role, alias))]
-        for place, which in into:
-            if which == "all":
+        into = [place for place, role in enumerate(roles) if _may_hold(role, alias)]
+        for place in into:
+            if _holds(roles[place], alias):
                 always[place] = {**ways, **always.get(place, {})}
             else:
-                holders[place].append(Holder(f"a member of group {group.name}", group.name, ways))
+                accounts = tuple(_members(roles[place], alias))
+                holders[place].append(Holder(f"a member of group {group.name}", group.name, ways, accounts))
         if not into:
             groups.append((group, ways))
     entities = []
@@ -66,8 +68,9 @@ def held(roles: Sequence[AuthRole], identity: Identity) -> Held:
         found = [(alias, place) for alias in entity.aliases for place in logins.of(alias)]
         for alias, place in found:
             holders[place].append(_holder(entity, alias, ways, roles[place]))
-        if not entity.aliases or {alias for alias, _ in found} != set(entity.aliases):
-            entities.append((entity, ways))
+        left = tuple(alias for alias in entity.aliases if alias not in {one for one, _ in found})
+        if left or not entity.aliases:
+            entities.append((replace(entity, aliases=left), ways))
     return Held(always, holders, entities, groups)
 
 
@@ -78,14 +81,25 @@ def _external(identity: Identity) -> Iterator[tuple[Group, Alias, Ways]]:
             yield group, group.alias, ways
 
 
-def _members(role: AuthRole, alias: Alias) -> str:
-    """Whether "all" or "some" who log in to the role are in the group that is called so, or none: ""."""
-    if not role.groups_claim or role.mount != alias.mount:
-        return ""
-    values = [_claimed(role.groups_claim, account) for account in role.accounts] or [None]
-    if "*" not in alias.name and all(value == alias.name for value in values):
-        return "all"
-    return "some" if any(value is None or fits(value, alias.name) for value in values) else ""
+def _may_hold(role: AuthRole, alias: Alias) -> bool:
+    """Whether some who log in to the role are in the group that is called so."""
+    asked = role.groups_claim and role.mount == alias.mount
+    return bool(asked) and (not role.accounts or any(True for _ in _members(role, alias)))
+
+
+def _holds(role: AuthRole, alias: Alias) -> bool:
+    """Whether all are."""
+    values = [_claimed(role.groups_claim, account) for account in role.accounts]
+    return bool(values) and "*" not in alias.name and all(value == alias.name for value in values)
+
+
+def _members(role: AuthRole, alias: Alias) -> Iterator[Account]:
+    """Of the role's accounts those that may be in it, as far as the claim tells them apart."""
+    for account in role.accounts:
+        value = _claimed(role.groups_claim, account)
+        if value is None or fits(value, alias.name):
+            by_space = role.groups_claim.endswith(_NAMESPACE) and account.namespace
+            yield replace(account, namespace=alias.name) if by_space else account
 
 
 def _claimed(claim: str, account: Account) -> str | None:
@@ -103,7 +117,7 @@ def _holder(entity: Entity, alias: Alias, ways: Ways, role: AuthRole) -> Holder:
     account = Account(*alias.account) if alias.account else None
     named = alias.account and alias.name.endswith((":".join(alias.account), "/".join(alias.account)))
     only = alias.kind == "userpass" or bool(named and account in role.accounts)
-    return Holder(f"entity {entity.name}", entity.name, ways, account, only)
+    return Holder(f"entity {entity.name}", entity.name, ways, (account,) if account else (), only)
 
 
 class _Logins:

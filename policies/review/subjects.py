@@ -106,9 +106,10 @@ def _logins(inventory: Inventory, found: Held) -> Iterator[Subject]:
     for place, role in enumerate(inventory.roles):
         base, always = _of(role, inventory.policies), found.always.get(place, {})
         holders = found.holders.get(place, ())
-        always_more = {holder.account for holder in holders if holder.only}
-        accounts = tuple(account for account in role.accounts if account not in always_more)
-        alone = bool(accounts) if role.accounts else not always_more
+        only = [holder for holder in holders if holder.only]
+        taken = {account for holder in only for account in holder.accounts}
+        accounts = tuple(account for account in role.accounts if account not in taken)
+        alone = bool(accounts) if role.accounts else not only
         if alone:
             yield _with(replace(base, accounts=accounts), always, inventory.policies)
         for holder in holders:
@@ -124,11 +125,11 @@ def _of(role: AuthRole, known: Known) -> Subject:
 
 def _as(base: Subject, holder: Holder) -> Subject:
     """Named so that no two are called alike."""
-    account = f" ({holder.account})" if holder.account else ""
+    accounts = f" ({', '.join(map(str, holder.accounts))})" if holder.accounts else ""
     return replace(
         base,
-        name=f"{base.name} as {holder.who}{account}",
-        accounts=(holder.account,) if holder.account else base.accounts,
+        name=f"{base.name} as {holder.who}{accounts}",
+        accounts=holder.accounts or base.accounts,
         holder=holder.name,
         who=holder.who,
     )

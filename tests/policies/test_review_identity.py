@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import urllib.error
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -156,6 +157,7 @@ def test_a_claim_puts_service_accounts_into_an_external_group(bench: Bench) -> N
     )
     group, _ = bench.external("shop", more)
     assert bench.can("shop/anybody", more) == "yes"
+    assert bench.can("web/anybody", more) == "no"
     assert bench.can("shop/till", more) == "yes", "by one of its two roles"
     assert bench.can(plain, more) == "no"
     assert bench.really(bench.login(many, "shop/anybody")["client_token"], own, more) == ["yes", "yes"]
@@ -357,6 +359,28 @@ def test_a_folder_of_what_the_server_answers_says_the_same(bench: Bench, tmp_pat
         (f"{bench.names.jwt}/{role}", f"group {group} (internal)"),
         ("token/exported", ""),
     ]
+
+
+def test_what_would_allow_it_is_no_change_of_anothers_role_file(tmp_path: Path) -> None:
+    generated = Path(__file__).parents[2] / "deploy" / "example" / "generated"
+    shutil.copytree(generated, tmp_path / "generated")
+    alias = {
+        "mount_path": "auth/jwt-eu-nl-prod-a/",
+        "mount_type": "jwt",
+        "name": "system:serviceaccount:payments:payments-api",
+    }
+    entity = {"name": "e", "policies": ["podkeys.eu-nl-prod-a.web.storefront"], "aliases": [alias]}
+    file = tmp_path / "generated" / "identity" / "entity" / "id" / "1.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"data": entity}))
+
+    def advice(path: str) -> str:
+        where = ("--policies", str(tmp_path / "generated"))
+        words = ["policies", "explain", "payments/payments-api", "read", path, *where]
+        return click.testing.CliRunner().invoke(podkeys.cli, words).stdout
+
+    assert "in payments.yaml, under spec.secrets: - {name: x, path: kv/x}" in advice("kv/data/x")
+    assert "in payments.yaml" in advice("pki-eu-nl-prod-a/sign/podkeys.web.storefront.serving")
 
 
 def test_lint_sees_templates_that_may_hold_slashes(bench: Bench) -> None:
