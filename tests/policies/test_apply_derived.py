@@ -82,6 +82,13 @@ def test_files_beside_it_that_are_wrong_are_named(generated: Path) -> None:
     assert "payments.yaml:" in said
 
 
+def test_a_boundary_beside_it_holds_here_too(generated: Path) -> None:
+    change(generated.parent / "boundaries" / "payments.yaml", "kv/payments", "kv/elsewhere")
+    said = refused(generated)
+    assert "can't be compared with the files beside it" in said
+    assert "outside" in said
+
+
 def test_a_tree_alone_is_taken_as_it_is(generated: Path) -> None:
     change(generated / POLICY, '"kv/data/payments/stripe"', '"*"')
     shutil.rmtree(generated.parent / "roles")
