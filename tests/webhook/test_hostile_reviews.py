@@ -4,6 +4,7 @@ import contextlib
 import random
 import re
 import time
+from typing import Any
 
 import orjson
 import pytest
@@ -136,10 +137,10 @@ def _paths(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | in
 
 
 def _replace(value: Json, path: tuple[str | int, ...], new: object) -> None:
-    inner: Json = value
+    inner: Any = value
     for key in path[:-1]:
-        inner = inner[key]  # type: ignore[index]
-    inner[path[-1]] = new  # type: ignore[index]
+        inner = inner[key]
+    inner[path[-1]] = new
 
 
 def test_bytes_of_a_real_review_flipped_at_random_are_an_answer_or_not_a_review() -> None:

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from tests.webhook.admissions import Json, answer, pod, review
-from webhook.outcome import REASONS, Deny, Inject, Problem, Skip, refuse
+from webhook.outcome import REASONS, Deny, Inject, Problem, Reason, Skip, refuse
 from webhook.review import NotAReview, parse, respond
 
 
@@ -107,8 +107,8 @@ def test_an_injection_is_answered_with_a_base64_json_patch() -> None:
         ("no-catalog", 503, "ServiceUnavailable"),
     ],
 )
-def test_a_refusal_carries_its_message_and_a_status(reason: str, code: int, word: str) -> None:
-    outcome = Deny(reason, ("why",))  # type: ignore[arg-type]
+def test_a_refusal_carries_its_message_and_a_status(reason: Reason, code: int, word: str) -> None:
+    outcome = Deny(reason, ("why",))
     response = orjson.loads(respond("u", "admission.k8s.io/v1", outcome))["response"]
     assert response == {
         "uid": "u",
