@@ -25,7 +25,9 @@ def test_what_is_read_is_written_again_as_it_was() -> None:
 def test_a_kubelet_version_that_is_none_is_refused(version: str) -> None:
     """A number of more than 4300 digits can't even be read."""
     content = json.dumps(json.loads(CLUSTER) | {"minKubeletVersion": version}).encode()
-    with pytest.raises(CatalogError, match=r"minKubeletVersion: got .*, expected a version such as") as caught:
+    with pytest.raises(
+        CatalogError, match=r"minKubeletVersion: got .*, expected a version such as"
+    ) as caught:
         parse_cluster(content)
     assert len(str(caught.value)) < 200
     assert str(caught.value).isprintable()
