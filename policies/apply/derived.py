@@ -19,7 +19,7 @@ _SHOWN = 5
 def edited(generated: Path) -> tuple[str, ...]:
     """Files that differ, are missing, or are given by nothing: paths below the tree, sorted.
 
-    None where `clusters/` and `roles/` don't stand beside it: the tree is then all that is known. Raises TreeError where what stands
+    Empty, too, where `clusters/` and `roles/` don't stand beside it: the tree is then all that is known. Raises TreeError where what stands
     there is wrong itself.
     """
     beside = generated.resolve().parent if generated.name in ("", "..") else generated.parent
