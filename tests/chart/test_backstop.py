@@ -56,6 +56,10 @@ BAD: dict[str, tuple[Callable[[], Pod], str]] = {
         ours("podkeys-init", image="registry.example.com/podkeys-evil:1"),
         "must run an image of",
     ),
+    "an image whose host begins as ours": (
+        ours("podkeys-init", image="registry.example.com/podkeys:5000/evil"),
+        "must run an image of",
+    ),
     "another command": (ours("podkeys-init", command=["/bin/sh"]), "must run the agent alone"),
     "the other container's command": (
         ours("podkeys-init", command=["/opt/podkeys/bin/python", "-I", "-m", "agent", "sidecar"]),
