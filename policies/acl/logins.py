@@ -137,9 +137,9 @@ def _token(data: Mapping[str, object]) -> Token:
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    """Of a list of texts or of one, with commas, as the server takes both."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+    """Of a list of texts or of one, with commas, as the server takes both; a number is taken for its text."""
+    if isinstance(value, str | int | float):
+        return tuple(part.strip() for part in str(value).split(",") if part.strip())
     return tuple(str(part) for part in value) if isinstance(value, list) else ()
 
 

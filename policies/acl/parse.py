@@ -29,6 +29,7 @@ _OPERATIONS = frozenset({
 _CONSTRAINING = frozenset({
     "allowed_parameters", "denied_parameters", "required_parameters", "min_wrapping_ttl", "max_wrapping_ttl", "mfa_methods",
     "pagination_limit", "control_group", "list_scan_response_keys_filter_path",
+    "subscribe_event_types",
 })  # fmt: skip
 
 
@@ -144,6 +145,7 @@ class _Written(NamedTuple):
     mfa: tuple[str, ...] = ()
     page: int = 0
     filtered: str = ""
+    events: tuple[str, ...] = ()
 
 
 def _written(items: list[Item]) -> _Written:
@@ -167,6 +169,7 @@ def _written(items: list[Item]) -> _Written:
         mfa=decode.texts(items, "mfa_methods"),
         page=decode.number(items, "pagination_limit"),
         filtered=decode.text(items, "list_scan_response_keys_filter_path"),
+        events=decode.texts(items, "subscribe_event_types"),
     )
 
 
@@ -199,6 +202,8 @@ def _constraints(written: _Written, granted: frozenset[str], offset: int) -> Con
         written.page,
         written.mfa,
         written.control_group,
+        (written.filtered,) if written.filtered else (),
+        written.events,
     )
 
 

@@ -3,15 +3,17 @@
 OpenBao's acl.go: NewACL merges, AllowOperation and CheckAllowedFromNonExactPaths look up.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from policies.acl.dialects import NEWEST, Dialect
 from policies.acl.paths import Kind, Pattern, pattern
 from policies.acl.stanza import FREE, Constraints, Parameters, Policy, Stanza
-from policies.acl.templates import ForbiddenValueError, Identity, filled
+from policies.acl.templates import ForbiddenValueError, Identity, filled, value_of
 
+_LOOSE = {"slashes": ("/",), "wildcards": ("*", "+")}
 DENY = frozenset({"deny"})
 
 
@@ -35,29 +37,42 @@ class Rules:
         dialect: Dialect = NEWEST,
         identity: Identity | None = None,
         now: datetime | None = None,
+        values: Mapping[str, str] | None = None,
     ) -> None:
         """Without `identity`, templates can't be filled, and their stanzas are dropped; without `now`, nothing expires.
 
+        `values`: what templates are filled with instead, by selector.
         `forbidden`: a stanza whose template has a value that may not stand in a path; then the token can do nothing.
-        `unfilled`: stanzas that were dropped as nobody knows yet what their templates are filled with.
+        `templates`: stanzas that have some, each with what may not be filled in.
         """
         self._dialect = dialect
+        self._now = now
+        self._policies = tuple(policies)
+        self._lookup = partial(value_of, identity=identity, now=now) if values is None else values.get
         self.forbidden: Stanza | None = None
-        self.unfilled: list[Stanza] = []
+        self.templates: list[tuple[Stanza, tuple[str, ...]]] = []
         self._tables: dict[Kind, dict[bytes, Rule]] = {kind: {} for kind in Kind}
-        for policy in policies:
+        for policy in self._policies:
+            freed = {text for what in policy.loose for text in _LOOSE[what]}
+            blocked = tuple(text for text in dialect.blocked if text not in freed)
             for stanza in policy.stanzas:
-                self._add(stanza, identity, now)
+                self._add(stanza, blocked)
         self._lengths = sorted({len(text) for text in self._tables[Kind.PREFIX]}, reverse=True)
 
     def __iter__(self) -> Iterator[Rule]:
         for table in self._tables.values():
             yield from table.values()
 
-    def _add(self, stanza: Stanza, identity: Identity | None, now: datetime | None) -> None:
-        if stanza.expiration and now and now > stanza.expiration:
+    def given(self, values: Mapping[str, str]) -> "Rules":
+        """The same for a token for which templates have these values."""
+        if not self.templates:
+            return self
+        return Rules(self._policies, dialect=self._dialect, now=self._now, values=values)
+
+    def _add(self, stanza: Stanza, blocked: tuple[str, ...]) -> None:
+        if stanza.expiration and self._now and self._now > stanza.expiration:
             return
-        path = self._filled(stanza, identity, now) if stanza.templated else stanza.path
+        path = self._filled(stanza, blocked) if stanza.templated else stanza.path
         fresh = None if path is None else ruled(path, stanza)
         if fresh is None:
             return
@@ -65,15 +80,13 @@ class Rules:
         known = table.get(text)
         table[text] = merged(known, fresh) if known else fresh
 
-    def _filled(self, stanza: Stanza, identity: Identity | None, now: datetime | None) -> str | None:
+    def _filled(self, stanza: Stanza, blocked: tuple[str, ...]) -> str | None:
+        self.templates.append((stanza, blocked))
         try:
-            path = filled(stanza.path, identity, self._dialect.blocked, now)
+            return filled(stanza.path, self._lookup, blocked)
         except ForbiddenValueError:
             self.forbidden = self.forbidden or stanza
             return None
-        if path is None and identity is None:
-            self.unfilled.append(stanza)
-        return path
 
     def candidates(self, path: str, *, listing: bool) -> list[Rule]:
         """All rules that match, the deciding one first, then in the order in which they would decide without it."""
@@ -136,6 +149,8 @@ def _joined(first: Constraints, second: Constraints) -> Constraints:
         int(_lesser(first.page, second.page)),
         tuple(dict.fromkeys(first.mfa + second.mfa)),
         first.control_group,
+        tuple(dict.fromkeys(first.filters + second.filters)),
+        tuple(dict.fromkeys(first.events + second.events)),
     )
 
 

@@ -30,7 +30,11 @@ class ControlGroup:
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """Names of parameters are in lower case; no values mean any. Wrapping in seconds, 0 where it isn't asked for."""
+    """Names of parameters are in lower case; no values mean any. Wrapping in seconds, 0 where it isn't asked for.
+
+    `filters`: templates of paths that must be readable for a listed name to be shown; `events`: types that may be subscribed to.
+    Both only tell that something is limited: requests aren't decided by them.
+    """
 
     allowed: Parameters | None = None
     denied: Parameters | None = None
@@ -40,6 +44,8 @@ class Constraints:
     page: int = 0
     mfa: tuple[str, ...] = ()
     control_group: ControlGroup | None = None
+    filters: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
 
 
 FREE = Constraints()
@@ -68,5 +74,8 @@ class Stanza:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
+    """`loose`: `slashes` and `wildcards` where the server lets templates of this policy put them into paths, whatever the text says."""
+
     name: str
     stanzas: tuple[Stanza, ...]
+    loose: tuple[str, ...] = ()

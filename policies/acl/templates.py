@@ -1,10 +1,20 @@
 """`{{identity.entity.name}}` and the like in paths (OpenBao's sdk/helper/identitytpl, mode ACL)."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from policies.acl.times import seconds
+
+Lookup: TypeAlias = Callable[[str], str | None]
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ENTITY = re.compile(
+    r"identity\.entity\.(aliases\.[^.]+\.(custom_metadata\.|metadata\.|name$|id$)|metadata\.|name$|id$)"
+)
+_GROUP = re.compile(r"identity\.groups\.(?P<by>ids|names)\.(?P<of>[^.]+)\.(?P<what>id$|name$|metadata\.)")
+_NOW = re.compile(r"time\.now(\.(plus|minus)\.(?P<life>.+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +50,57 @@ class ForbiddenValueError(Exception):
     """The server then refuses whatever the token asks."""
 
 
-def filled(path: str, identity: Identity | None, blocked: Sequence[str], now: datetime | None) -> str | None:
+def pieces(path: str) -> tuple[str, list[tuple[str, str]]]:
+    """What stands before the first template; then the selector of each, and what stands behind it."""
+    first, *rest = path.split("{{")
+    parts = (piece.partition("}}") for piece in rest)
+    return first, [(selector.strip(), tail) for selector, _, tail in parts]
+
+
+def filled(path: str, value_of: Lookup, blocked: Sequence[str]) -> str | None:
     """The path; None where something has no value, so that its stanza is dropped.
 
     Raises ForbiddenValueError for a value that may not stand in a path.
     """
-    first, *rest = path.split("{{")
-    pieces = [first]
-    for piece in rest:
-        selector, _, tail = piece.partition("}}")
-        value = _value(selector.strip(), identity, now)
+    first, rest = pieces(path)
+    found = [first]
+    for selector, tail in rest:
+        value = value_of(selector)
         if value is None:
             return None
         if any(text in value for text in blocked):
             raise ForbiddenValueError(path)
-        pieces += [value, tail]
-    return "".join(pieces)
+        found += [value, tail]
+    return "".join(found)
 
 
-def _value(selector: str, identity: Identity | None, now: datetime | None) -> str | None:
+def may_be(selector: str, value: str) -> bool:
+    """Whether some token has this value for it; some selectors have none for any token."""
+    if (entity := _ENTITY.match(selector)) is not None:
+        return _fits(selector.rpartition(".")[2] if entity[0] == selector else "", value)
+    if (group := _GROUP.match(selector)) is not None:
+        named = {"ids": "id", "names": "name"}[group["by"]] == group["what"]
+        return value == group["of"] if named else _fits(group["what"], value)
+    if (now := _NOW.fullmatch(selector)) is None:
+        return False
+    return value.isdecimal() and (not now["life"] or seconds(now["life"]) is not None)
+
+
+def only(selector: str) -> str | None:
+    """The only value that it can have; None where there are others, or none."""
+    group = _GROUP.fullmatch(selector)
+    own = group["of"] if group else ""
+    return own if group and may_be(selector, own) and not may_be(selector, f"{own}x") else None
+
+
+def _fits(field: str, value: str) -> bool:
+    if field == "id":
+        return bool(_ID.fullmatch(value))
+    return bool(value) or field != "name"
+
+
+def value_of(selector: str, identity: Identity | None, now: datetime | None) -> str | None:
+    """What the server fills in for a token of this entity."""
     if selector.startswith("time."):
         return _time(selector.removeprefix("time."), now)
     if identity is None:

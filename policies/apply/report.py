@@ -104,6 +104,7 @@ def _meaning(effects: Sequence[Effect]) -> Iterator[dict[str, Any]]:
 def _change(change: Meaning) -> dict[str, Any]:
     return {
         "path": change.witness,
+        "where": dict(change.given),
         "gained": sorted(change.gained),
         "lost": sorted(change.lost),
         "limits": change.limits,

@@ -100,7 +100,7 @@ def _effect_lines(notes: Notes) -> Iterator[str]:
 
 
 def _meaning(change: Meaning) -> Iterator[str]:
-    where = plain(change.witness)
+    where = plain(change.where)
     if change.gained:
         yield click.style(f"    + {where}: gains {', '.join(sorted(change.gained))}", fg="red")
     if change.lost:

@@ -131,7 +131,7 @@ def _ever(name: str, old: tuple[Policies, Subject], new: tuple[Policies, Subject
     for later in (None, *ends):
         was, becomes = (policies.rules(subject, later=later) for policies, subject in (old, new))
         for change in compared(name, was, becomes):
-            key = (change.witness, change.gained, change.lost, change.limits)
+            key = (change.where, change.gained, change.lost, change.limits)
             if key not in told:
                 told.add(key)
                 yield replace(change, since=later)

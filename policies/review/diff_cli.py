@@ -80,7 +80,7 @@ def _json(access: list[Change], logins: list[LoginChange]) -> str:
 
 def _gains(access: Iterable[Change], logins: Iterable[LoginChange]) -> list[tuple[str, str]]:
     """Who, and the pattern; none for who may log in."""
-    gains = [(change.subject, _path(change)) for change in access if change.gained or change.limits]
+    gains = [(change.subject, change.pattern) for change in access if change.gained or change.limits]
     return gains + [
         (change.role, "") for change in logins if change.gained or change.otherwise or change.unknown
     ]
@@ -105,11 +105,6 @@ def _told(gains: list[tuple[str, str]], waivers: Iterable[Waiver], file: Path, t
         else:
             continue
         yield plain(f"{file}:{waiver.line}: the waiver of {waiver.owner} {why}")
-
-
-def _path(change: Change) -> str:
-    """The pattern that grants, as a person would name it in a waiver; the slash that a stanza may begin with left out."""
-    return str(change.new.pattern) if change.new else ""
 
 
 def _covers(waiver: Waiver, subject: str, path: str) -> bool:

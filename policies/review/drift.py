@@ -54,7 +54,7 @@ def _changed(name: str, server: Side, files: Side) -> Drift:
         return Drift("policy", name, "has another text on the server, of the same meaning", access=False)
     gained = sum(bool(change.gained or change.limits) for change in found)
     lost = sum(bool(change.lost) for change in found)
-    first = found[0].witness
+    first = found[0].where
     return Drift(
         "policy",
         name,

@@ -2,7 +2,7 @@
 
 Names may end in `.HCL` or `.Json`, too. A policy is a `*.hcl` file, a `*.json` file with a `path` in it that isn't an auth role, or what `bao read -format=json
 sys/policies/acl/NAME` printed; its name is the one in a generated file's header, the comments up to the first empty line, else the
-one that was printed, else the file's.
+one in `path`, else the one that was printed, else the file's. Its places are those in the policy's own text.
 An auth role is a `*.json` file `{"path": "auth/MOUNT/role/NAME", "data": {…}}`, or what `bao read -format=json` printed, at
 `auth/MOUNT/role/NAME.json`; with `certs`, `users` or `groups` for `role` where the method keeps there what gives policies.
 So are entities (`identity/entity/id/ID.json`), groups (`identity/group/id/ID.json`) and token roles (`auth/token/roles/NAME.json`).
@@ -12,12 +12,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
 import orjson
 
 from policies.acl.logins import Account, Login, accounts, login
+from policies.acl.times import moment
 from policies.apply.state import loose
 from policies.review import identity
 from policies.review.errors import ReviewError
@@ -35,12 +37,16 @@ _ENDINGS = (".hcl", ".json")  # of names in lower case
 
 @dataclass(frozen=True, slots=True)
 class PolicyFile:
-    """`file` relative to the folder that was read. `loose`: what its templates may put into paths besides, as the server says."""
+    """`file` relative to the folder that was read. `loose`: what its templates may put into paths besides, as the server says.
+
+    `expiration`: when the server removes it, or None.
+    """
 
     name: str
     file: str
     text: bytes
     loose: tuple[str, ...] = ()
+    expiration: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,15 @@ class AuthRole:
 
 
 @dataclass(frozen=True, slots=True)
+class Other:
+    """A file that says what is written to `path` and is none of these, such as a PKI role's."""
+
+    path: str
+    file: str
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """Policies by name in lower case, as the server keeps them; sorted by name. `plain`: paths of key-value version 1, where a catalog tells.
 
@@ -72,6 +87,7 @@ class Inventory:
     plain: frozenset[str] = frozenset()
     identity: Identity = field(default_factory=Identity)
     unread: tuple[str, ...] = ()
+    others: tuple[Other, ...] = ()
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -79,7 +95,7 @@ class Inventory:
         return (*self.identity.unknown, *(f"who logs in at {mount}: not read" for mount in self.unread))
 
 
-Found: TypeAlias = PolicyFile | AuthRole | Entity | Group | TokenRole | frozenset[str] | None
+Found: TypeAlias = PolicyFile | AuthRole | Entity | Group | TokenRole | Other | frozenset[str] | None
 
 
 def read(folder: Path) -> Inventory:
@@ -101,6 +117,7 @@ def read(folder: Path) -> Inventory:
             {one.id: one for one in found if isinstance(one, Group)},
             tuple(one for one in found if isinstance(one, TokenRole)),
         ),
+        others=tuple(one for one in found if isinstance(one, Other)),
     )
 
 
@@ -172,7 +189,7 @@ def _policy(folder: Path, name: str, text: bytes) -> PolicyFile:
 
 def _json(folder: Path, name: str, text: bytes) -> Found:
     """Of a catalog its paths of key-value version 1; None for what is nothing of these."""
-    if not any(mark in text for mark in _MARKS):
+    if not any(mark in text for mark in _MARKS) and b'"data"' not in text:
         return PolicyFile(_stem(name), name, text) if b'"capabilities"' in text else _plain(text)
     try:
         document = orjson.loads(text)
@@ -184,9 +201,13 @@ def _json(folder: Path, name: str, text: bytes) -> Found:
     if not isinstance(data, dict):
         is_policy = isinstance(document.get("path"), dict | list)
         return PolicyFile(_stem(name), name, text) if is_policy else _plain(text)
+    written = str(document.get("path") or "").strip("/")
     if isinstance(data.get("policy"), str):
-        return _exported(name, data)
-    path = str(document.get("path") or name.rpartition(".")[0])
+        own = written.rpartition("/")[2] or str(data.get("name") or _stem(name))
+        return PolicyFile(
+            own, name, str(data["policy"]).encode(), loose(data), _expiration(folder, name, data)
+        )
+    path = written or name.rpartition(".")[0]
     place = _ROLE_PATH.fullmatch(path)
     return auth_role(place["mount"], place["name"], name, data, text) if place else _else(path, name, data)
 
@@ -195,7 +216,7 @@ def _else(path: str, file: str, fields: Mapping[str, object]) -> Found:
     """What gives policies besides a login."""
     place = _ELSE_PATH.fullmatch(path)
     if not place:
-        return None
+        return Other(path, file, fields)
     if place["name"]:
         return identity.token_role(place["name"], fields, file)
     return identity.entity(fields, file) if place["kind"] == "entity" else identity.group(fields, file)
@@ -212,9 +233,16 @@ def auth_role(mount: str, name: str, file: str, data: Mapping[str, object], text
     return AuthRole(mount, name, file, _token_policies(found), tuple(accounts(found)), found, text, claim)
 
 
-def _exported(name: str, data: Mapping[str, object]) -> PolicyFile:
-    """Its places are those in the policy's own text."""
-    return PolicyFile(str(data.get("name") or _stem(name)), name, str(data["policy"]).encode(), loose(data))
+def _expiration(folder: Path, file: str, data: Mapping[str, object]) -> datetime | None:
+    """Of a policy as a whole."""
+    written = data.get("expiration")
+    found = moment(str(written)) if written else None
+    if data.get("ttl") or (written and found is None):
+        raise ReviewError(
+            f"{folder}/{file}: got ttl or another form of expiration, which don't tell when the policy ends; "
+            "expected a time such as 2030-01-31T00:00:00Z as expiration"
+        )
+    return found
 
 
 def _token_policies(found: Login) -> tuple[str, ...]:

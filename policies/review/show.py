@@ -194,7 +194,7 @@ def diff_text(changes: Iterable[Change], logins: Iterable[LoginChange]) -> str:
 
 def _change_lines(change: Change) -> list[str]:
     since = f", from {change.since.isoformat(timespec='seconds')} on" if change.since else ""
-    where = plain(f"{change.subject}: {change.witness}{since}")
+    where = plain(f"{change.subject}: {change.where}{since}")
     rule = change.new or change.old
     by = plain(", ".join(place(stanza) for stanza in rule.stanzas)) if rule else ""
     found = (
@@ -232,6 +232,7 @@ def change_json(change: Change) -> dict[str, Any]:
     return {
         "subject": change.subject,
         "witness": change.witness,
+        "where": dict(change.given),
         "gained": sorted(change.gained),
         "lost": sorted(change.lost),
         "limits": change.limits,

@@ -73,12 +73,12 @@ class Policies:
                 )
             except PolicyError as error:
                 raise ReviewError(str(error)) from None
-            self._parsed[name] = parsed
+            self._parsed[name] = _as_kept(parsed, file)
         return self._parsed[name]
 
     def rules(self, subject: Subject, *, later: datetime | None = None) -> Rules:
         """As they decide now, or later."""
-        found = (self[name] for name in subject.policies)
+        found = (self[name] for name in sorted(subject.policies))  # as the server keeps those of a token
         return Rules(found, dialect=self._reading.dialect, now=later or self._reading.now)
 
     def ends(self, subject: Subject) -> set[datetime]:
@@ -86,6 +86,18 @@ class Policies:
         found = (stanza.expiration for name in subject.policies for stanza in self[name].stanzas)
         now = self._reading.now
         return {end + timedelta(microseconds=1) for end in found if end and now and end >= now}
+
+
+def _as_kept(policy: Policy, file: PolicyFile) -> Policy:
+    """With what the server keeps beside the text: what ends the policy ends each stanza of it."""
+    kept = replace(policy, loose=file.loose)
+    if file.expiration is None:
+        return kept
+    stanzas = (
+        replace(one, expiration=min(file.expiration, one.expiration or file.expiration))
+        for one in policy.stanzas
+    )
+    return replace(kept, stanzas=tuple(stanzas))
 
 
 def subjects(inventory: Inventory) -> Iterator[Subject]:
