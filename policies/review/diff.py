@@ -1,16 +1,16 @@
 """What a change of policies gives and takes, over all paths, by who has them. Pure."""
 
-import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
 
 import orjson
 
 from policies.acl.changes import Change, compared
 from policies.acl.language import TooManyError
-from policies.review.inventory import AuthRole, Inventory
+from policies.review.identity import Entity
+from policies.review.inventory import AuthRole, Inventory, PolicyFile
 from policies.review.subjects import Policies, Subject, subjects
 
 _MOST_ENDS = 100
@@ -28,16 +28,16 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class LoginChange:
-    """Service accounts that may log in to an auth role, before and after; none where it wasn't or isn't there.
+    """Who may log in to an auth role, as an entity, or into a group; before and after, none where it wasn't or isn't there.
 
-    `otherwise`: what else is asked of whoever logs in, such as the audience, is other than before; whether it is more or
-    less is not decided. `unknown`: policies that the role names now and that aren't in the folder: what they give is not known.
+    `otherwise`: what else is other than before, in words, or empty; whether it gives more or less is not decided.
+    `unknown`: policies that it names now and that aren't in the folder: what they give is not known.
     """
 
     role: str
     before: tuple[str, ...]
     after: tuple[str, ...]
-    otherwise: bool
+    otherwise: str
     unknown: tuple[str, ...]
 
     @property
@@ -49,77 +49,140 @@ class LoginChange:
         return tuple(account for account in self.before if account not in self.after)
 
 
-# Fields of an auth role that ask nothing of whoever logs in: what the token is then, and how it is told about. Claims that
-# are mapped or fill in the names of policies aren't among them: they decide what templates give.
-_OF_THE_TOKEN = re.compile(
-    r"token_(?!bound_cidrs|policies_template_claims)\w+|policies|period|(max_)?ttl|num_uses|verbose_oidc_logging"
-)
-_OF_ACCOUNTS = frozenset({
-    "bound_subject", "bound_service_account_names", "bound_service_account_namespaces",
-    "bound_service_account_namespace_selector",
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """`who` comes in by it; `asked`: what is demanded of them besides. `told`: what to say where that is another thing."""
+
+    who: tuple[str, ...] = ()
+    policies: frozenset[str] = frozenset()
+    asked: Mapping[str, object] = field(default_factory=dict)
+    told: str = "asks something else of whoever logs in"
+
+
+# Fields of an auth role that ask nothing of whoever logs in: what the token is then, and how it is told about.
+_OF_THE_TOKEN = frozenset({
+    "token_ttl", "token_max_ttl", "token_explicit_max_ttl", "token_period", "token_num_uses", "token_type", "token_policies",
+    "token_no_default_policy", "policies", "period", "ttl", "max_ttl", "num_uses", "verbose_oidc_logging",
 })  # fmt: skip
+_OF_ACCOUNTS = frozenset({
+    "bound_service_account_names", "bound_service_account_namespaces", "bound_service_account_namespace_selector",
+})  # fmt: skip
+_UNSAID: tuple[object, ...] = (None, "", [], {})  # no and 0 are not the default of every field
+_FACTS = "has other metadata, which templates may be filled with"
+_OPENING = ("auth/", "identity/", "sys/")
 
 
 def login_changes(old: Inventory, new: Inventory) -> Iterator[LoginChange]:
-    """By auth role."""
-    before, after = _distinct(_roles(old), _roles(new))
-    for name in sorted(before.keys() | after.keys()):
-        was, becomes = before.get(name), after.get(name)
-        unknown = tuple(sorted(_unknown(becomes, new) - _unknown(was, old)))
-        if was and becomes and was.text == becomes.text and was.text and not unknown:
-            continue
-        first, second = _accounts(was), _accounts(becomes)
-        otherwise = bool(was and becomes) and _asked(was) != _asked(becomes)
-        if first != second or otherwise or unknown:
-            yield LoginChange(name, first, second, otherwise, unknown)
+    """By auth role, then by entity, group and token role, then by whatever else is written."""
+    yield from _doors(_roles(old), _roles(new), old, new)
+    yield from _doors(_holders(old), _holders(new), old, new)
+    yield from _others(old, new)
 
 
-def _unknown(role: AuthRole | None, inventory: Inventory) -> set[str]:
-    return {name for name in role.policies if name not in inventory.policies} if role else set()
+def _doors(
+    before: list[_Named[_Door]], after: list[_Named[_Door]], old: Inventory, new: Inventory
+) -> Iterator[LoginChange]:
+    for name, was, becomes in _paired(before, after):
+        first, second = was or _Door(), becomes or _Door()
+        unknown = (second.policies - new.policies.keys()) - (first.policies - old.policies.keys())
+        otherwise = second.told if was and becomes and first.asked != second.asked else ""
+        if first.who != second.who or otherwise or unknown:
+            yield LoginChange(name, first.who, second.who, otherwise, tuple(sorted(unknown)))
 
 
-def _distinct(old: list[_Named[T]], new: list[_Named[T]]) -> tuple[dict[str, T], dict[str, T]]:
-    """By name, and by file too where one side has several of that name: auth mounts of two clusters may be called alike."""
+def _paired(old: list[_Named[T]], new: list[_Named[T]]) -> Iterator[tuple[str, T | None, T | None]]:
+    """By name, and by file too where one side has several of that name: auth mounts of two clusters may be called alike.
+
+    Several of one name in one file are paired in their order, so that none stands in for another unseen.
+    """
     twice = {
         name for side in (old, new) for name, count in Counter(name for name, *_ in side).items() if count > 1
     }
-    before, after = (
-        {f"{name} in {file}" if name in twice else name: one for name, file, one in side}
-        for side in (old, new)
-    )
-    return before, after
+    before, after = (_placed(side, twice) for side in (old, new))
+    for name, file, number in sorted(before.keys() | after.keys()):
+        place = (name, file, number)
+        yield f"{name} in {file}" if file else name, before.get(place), after.get(place)
 
 
-def _accounts(role: AuthRole | None) -> tuple[str, ...]:
-    return tuple(sorted(map(str, role.accounts))) if role else ()
+def _placed(side: list[_Named[T]], twice: set[str]) -> dict[tuple[str, str, int], T]:
+    found: dict[tuple[str, str, int], T] = {}
+    numbers: Counter[tuple[str, str]] = Counter()
+    for name, file, one in side:
+        place = name, file if name in twice else ""
+        found[*place, numbers[place]] = one
+        numbers[place] += 1
+    return found
 
 
-def _roles(inventory: Inventory) -> list[_Named[AuthRole]]:
-    return [(f"{role.mount}/{role.name}", role.file, role) for role in inventory.roles]
+def _roles(inventory: Inventory) -> list[_Named[_Door]]:
+    return [
+        (
+            f"{role.mount}/{role.name}",
+            role.file,
+            _Door(tuple(sorted(map(str, role.accounts))), frozenset(role.policies), _asked(role)),
+        )
+        for role in inventory.roles
+    ]
 
 
-def _subjects(inventory: Inventory) -> list[_Named[Subject]]:
-    return [(subject.name, subject.file, subject) for subject in subjects(inventory)]
+def _asked(role: AuthRole) -> dict[str, object]:
+    """Fields besides those that say for which service accounts it is; bound claims say both, and are compared whole.
 
-
-def _asked(role: AuthRole | None) -> dict[str, object]:
-    """Fields besides those that say for which service accounts it is; bound claims say both, and are compared whole."""
-    document = orjson.loads(role.text) if role and role.text else {}
-    data = document.get("data", {})
+    A subject that is no service account's is nowhere else.
+    """
+    document = orjson.loads(role.text) if role.text else {}
     return {
         name: value
-        for name, value in data.items()
-        if name not in _OF_ACCOUNTS and not _OF_THE_TOKEN.fullmatch(name) and value
+        for name, value in document.get("data", {}).items()
+        if name not in _OF_ACCOUNTS | _OF_THE_TOKEN
+        and value not in _UNSAID
+        and not (name == "bound_subject" and role.accounts)
     }
+
+
+def _holders(inventory: Inventory) -> list[_Named[_Door]]:
+    identity = inventory.identity
+    doors: list[_Named[_Door]] = [
+        (f"identity/entity/{one.name}", one.file, _entity(one)) for one in identity.entities
+    ]
+    for group in identity.groups.values():
+        members = (f"the entity or group {one}" for one in group.members)
+        who = tuple(sorted((*members, *((str(group.alias),) if group.alias else ()))))
+        door = _Door(who, frozenset(group.policies), {"facts": group.facts}, _FACTS)
+        doors.append((f"identity/group/{group.name}", group.file, door))
+    for role in identity.token_roles:
+        asked: dict[str, object] = {"token_bound_cidrs": role.bound}
+        door = _Door(tuple(sorted(role.aliases)), frozenset(role.allowed), asked)
+        doors.append((f"token/{role.name}", role.file, door))
+    return doors
+
+
+def _entity(entity: Entity) -> _Door:
+    who = () if entity.disabled else tuple(sorted(map(str, entity.aliases)))
+    return _Door(who, frozenset(entity.policies), {"facts": entity.facts}, _FACTS)
+
+
+def _others(old: Inventory, new: Inventory) -> Iterator[LoginChange]:
+    """What is new or gone gives or takes what policies say of its path, but where logins, identities and the server's own settings are."""
+    before, after = ([(one.path, one.file, one.data) for one in side.others] for side in (old, new))
+    for path, was, becomes in _paired(before, after):
+        both = was is not None and becomes is not None
+        if was != becomes and (both or path.startswith(_OPENING)):
+            how = "other than before" if both else "new" if was is None else "gone"
+            yield LoginChange(path, (), (), f"is {how}, and not judged", ())
 
 
 def changes(old: Side, new: Side) -> Iterator[Change]:
     """By subject. Raises ReviewError for a policy that can't be parsed, TooManyError for too many patterns."""
-    before, after = _distinct(_subjects(old.inventory), _subjects(new.inventory))
-    for name in sorted(before.keys() | after.keys()):
-        was, becomes = before.get(name, Subject(name, ())), after.get(name, Subject(name, ()))
-        if _texts(old, was) != _texts(new, becomes):
-            yield from _ever(name, (old.policies, was), (new.policies, becomes))
+    before, after = _subjects(old.inventory), _subjects(new.inventory)
+    for name, was, becomes in _paired(before, after):
+        first, second = was or Subject(name, ()), becomes or Subject(name, ())
+        if _kept(old, first) != _kept(new, second):
+            yield from _ever(name, (old.policies, first), (new.policies, second))
+
+
+def _subjects(inventory: Inventory) -> list[_Named[Subject]]:
+    return [(subject.name, subject.file, subject) for subject in subjects(inventory)]
 
 
 def _ever(name: str, old: tuple[Policies, Subject], new: tuple[Policies, Subject]) -> Iterator[Change]:
@@ -137,5 +200,7 @@ def _ever(name: str, old: tuple[Policies, Subject], new: tuple[Policies, Subject
                 yield replace(change, since=later)
 
 
-def _texts(side: Side, subject: Subject) -> list[tuple[str, bytes]]:
-    return sorted((name, side.inventory.policies[name].text) for name in subject.policies)
+def _kept(side: Side, subject: Subject) -> dict[str, PolicyFile]:
+    """What the server has of each policy, wherever it is written."""
+    files = side.inventory.policies
+    return {name: replace(files[name], file="") for name in subject.policies}

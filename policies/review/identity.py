@@ -5,6 +5,7 @@ with `token_no_default_policy` too. Whoever may use a token role gets tokens wit
 Fields: the identity and token parts of the servers' API documentation, and what OpenBao 2.7 answers.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +14,7 @@ from policies.review.globs import fits
 
 _SUBJECT = "system:serviceaccount:"
 _FEW = 3
+_FACTS = ("metadata", "custom_metadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,10 @@ class Alias:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """`groups`: ids of all that it is in, `direct` those of them that it is a member of itself."""
+    """`groups`: ids of all that it is in, `direct` those of them that it is a member of itself.
+
+    `facts`: its metadata and its aliases', as JSON; templates may be filled with them.
+    """
 
     name: str
     file: str
@@ -43,11 +48,12 @@ class Entity:
     groups: tuple[str, ...]
     direct: frozenset[str]
     disabled: bool
+    facts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """`alias`: of an external one. `parents`: ids of the groups that it is in."""
+    """`alias`: of an external one. `parents`: ids of the groups that it is in. `members`: ids of entities and groups. `facts`: as an entity's."""
 
     id: str
     name: str
@@ -56,6 +62,8 @@ class Group:
     policies: tuple[str, ...]
     alias: Alias | None
     parents: tuple[str, ...]
+    members: tuple[str, ...] = ()
+    facts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class TokenRole:
-    """`aliases`: of entities that its tokens may be for, with `*`."""
+    """`aliases`: of entities that its tokens may be for, with `*`. `bound`: addresses from which alone its tokens may be used."""
 
     name: str
     file: str
@@ -82,6 +90,7 @@ class TokenRole:
     disallowed_globs: tuple[str, ...]
     default_policy: bool
     aliases: tuple[str, ...]
+    bound: tuple[str, ...] = ()
 
     def policies(self, known: Iterable[str]) -> tuple[str, ...]:
         """What its tokens may have though the one who makes them hasn't; none where they get a part of what that one has.
@@ -147,6 +156,7 @@ def entity(fields: Mapping[str, object], file: str) -> Entity:
         _texts(fields.get("group_ids")),
         frozenset(_texts(fields.get("direct_group_ids"))),
         fields.get("disabled") is True,
+        _facts(fields, *(aliases if isinstance(aliases, list) else ())),
     )
 
 
@@ -161,6 +171,8 @@ def group(fields: Mapping[str, object], file: str) -> Group:
         _policies(fields.get("policies")),
         _alias(alias) if isinstance(alias, Mapping) and alias else None,
         _texts(fields.get("parent_group_ids")),
+        (*_texts(fields.get("member_entity_ids")), *_texts(fields.get("member_group_ids"))),
+        _facts(fields),
     )
 
 
@@ -175,6 +187,7 @@ def token_role(name: str, fields: Mapping[str, object], file: str) -> TokenRole:
         _policies(fields.get("disallowed_policies_glob")),
         fields.get("token_no_default_policy") is not True,
         _texts(fields.get("allowed_entity_aliases")),
+        _texts(fields.get("token_bound_cidrs")),
     )
 
 
@@ -189,6 +202,11 @@ def _alias(fields: Mapping[str, object]) -> Alias:
         _account(name, metadata if kind == "kubernetes" else {}),
         str(metadata.get("role_name") or "") if kind == "approle" else "",
     )
+
+
+def _facts(*owners: object) -> str:
+    told = (owner.get(name) for owner in owners if isinstance(owner, Mapping) for name in _FACTS)
+    return json.dumps([one or {} for one in told], sort_keys=True)
 
 
 def _account(name: str, metadata: Mapping[object, object]) -> tuple[str, str] | None:

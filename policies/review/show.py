@@ -221,7 +221,7 @@ def _login_lines(change: LoginChange) -> list[str]:
         click.style(f"+ {role}: names the policy {plain(one)}, which isn't in the folder", fg="red")
         for one in change.unknown
     ]
-    other = click.style(f"~ {role}: asks something else of whoever logs in", fg="yellow")
+    other = click.style(f"~ {role}: {change.otherwise}", fg="yellow")
     return [*found, other] if change.otherwise else found
 
 
