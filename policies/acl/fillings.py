@@ -67,7 +67,7 @@ class Filling:
 
 def fillings(old: Rules, new: Rules) -> Iterator[Filling]:
     """The usual values first, then ever more others. Raises TooManyError."""
-    sides = _templates(old), _templates(new)
+    sides = templates_of(old), templates_of(new)
     every = sorted({*sides[0], *sides[1]}, key=lambda one: (one.path, one.blocked))
     selectors = dict.fromkeys(selector for one in every for selector in one.selectors)
     texts = (*(one.path for one in every), *(str(rule.pattern) for rules in (old, new) for rule in rules))
@@ -83,7 +83,7 @@ def fillings(old: Rules, new: Rules) -> Iterator[Filling]:
         yield from (Filling({**usual, **chosen}, usual) for chosen in _chosen(together, others))
 
 
-def _templates(rules: Rules) -> list[Template]:
+def templates_of(rules: Rules) -> list[Template]:
     found = (Template(stanza.path.removeprefix("/"), blocked) for stanza, blocked in rules.templates)
     return list(dict.fromkeys(found))
 
@@ -152,17 +152,14 @@ class _Comparison:
         """Those that can match a path which something that differs matches; others have no say there."""
         if any(one.wide for one in self._templates):
             return self._every
-        return [one for one in self._every if any(self._meet(one, other) for other in self._differing)]
-
-    def _meet(self, first: Pattern, second: Pattern) -> bool:
-        """Whether both can match one path, whatever the values are; rather once too often."""
-        *heads, (last, other) = zip(self._segments(first), self._segments(second), strict=False)
-        return all("+" in pair or pair[0] == pair[1] for pair in heads) and (
-            "+" in (last, other) or last.startswith(other) or other.startswith(last)
-        )
+        return [
+            one
+            for one in self._every
+            if any(_meet(self._segments(one), self._segments(other)) for other in self._differing)
+        ]
 
     def _segments(self, found: Pattern) -> list[str]:
-        segments = found.stem.decode("utf-8", "surrogateescape").split("/")
+        segments = _written_segments(found)
         return ["+" if any(value in segment for value in self._usual) else segment for segment in segments]
 
     def _filled_as(
@@ -178,6 +175,25 @@ class _Comparison:
             wanted = (*found, *hole.wide(found), *(() if own is None else (own,)))
             yield from ((selector, value) for value in wanted if hole.takes(value))
             head += self._shown.get(selector, "") + behind
+
+
+def meets(template: Template, found: Pattern) -> bool:
+    """Whether both can match one path, whatever the values are; rather once too often."""
+    mine = ["+" if "{{" in segment else segment for segment in template.path.removesuffix("*").split("/")]
+    if template.wide:
+        mine = mine[: mine.index("+") + 1]
+    return _meet(mine, _written_segments(found))
+
+
+def _written_segments(found: Pattern) -> list[str]:
+    return found.stem.decode("utf-8", "surrogateescape").split("/")
+
+
+def _meet(first: list[str], second: list[str]) -> bool:
+    *heads, (last, other) = zip(first, second, strict=False)
+    return all("+" in pair or pair[0] == pair[1] for pair in heads) and (
+        "+" in (last, other) or last.startswith(other) or other.startswith(last)
+    )
 
 
 def _refusing(templates: Iterable[Template]) -> set[str]:

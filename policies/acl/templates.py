@@ -86,6 +86,30 @@ def may_be(selector: str, value: str) -> bool:
     return value.isdecimal() and (not now["life"] or seconds(now["life"]) is not None)
 
 
+def meaning(selector: str) -> str:
+    """What the server fills in, in words; empty where it never fills in anything, so that the stanza counts for nobody."""
+    if _NOW.fullmatch(selector):
+        return "the time of the request, in seconds since 1970"
+    if _ENTITY.match(selector):
+        what, _, rest = selector.removeprefix("identity.entity.").partition(".")
+        if what != "aliases":
+            return f"the entity's {_called(what, rest)}"
+        mount, _, field = rest.partition(".")
+        return f"the {_called(*_halves(field))} of the entity's alias at the mount with the accessor {mount}"
+    group = _GROUP.match(selector)
+    field = selector[group.start("what") :] if group else ""
+    return f"the {_called(*_halves(field))} of the group {group['of']}, for its members" if group else ""
+
+
+def _halves(field: str) -> tuple[str, str]:
+    what, _, rest = field.partition(".")
+    return what, rest
+
+
+def _called(what: str, key: str) -> str:
+    return f"{what.replace('_', ' ')} {key}" if key else what
+
+
 def only(selector: str) -> str | None:
     """The only value that it can have; None where there are others, or none."""
     group = _GROUP.fullmatch(selector)

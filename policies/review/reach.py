@@ -1,13 +1,16 @@
 """Everything that a subject can do, as few patterns, grouped by what it means. Pure."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+from policies.acl.fillings import Template, meets, templates_of
 from policies.acl.language import representatives
-from policies.acl.rules import DENY, Rule, Rules
+from policies.acl.rules import DENY, Rule, Rules, merged, ruled
 from policies.acl.stanza import FREE
+from policies.acl.templates import meaning as meaning_of
 
+_NEVER = "never filled in, so that nobody has this"
 _LISTING = frozenset({"list", "scan"})
 _WRITING = frozenset({"create", "update", "patch", "delete"})
 # What a path is about, by the usual forms of the engines' APIs; the first that fits.
@@ -24,28 +27,56 @@ _MEANINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """`rule` is the one that decides; `limited`: by parameters, wrapping, pages or a control group."""
+    """`rule` is the one that decides; `limited`: by parameters, wrapping, pages or a control group.
+
+    `filled`: what the server fills in for the templates in its pattern, in words.
+    """
 
     meaning: str
     rule: Rule
     limited: bool
+    filled: Mapping[str, str] = field(default_factory=dict)
 
 
 def reach(rules: Rules) -> list[Reach]:
     """Without the patterns whose absence would change nothing. What takes away from a broader one is among them.
 
-    Raises TooManyError.
+    Those with templates are all there, and all that one of them may come before or behind. Raises TooManyError.
     """
-    found = [Reach(meaning(rule), rule, rule.constraints != FREE) for rule in _needed(rules)]
+    found = [Reach(meaning(rule), rule, rule.constraints != FREE) for rule in _needed(rules.given({}))]
+    found += [
+        Reach(meaning(rule), rule, rule.constraints != FREE, filled) for rule, filled in _templated(rules)
+    ]
     return sorted(found, key=lambda one: (one.meaning, str(one.rule.pattern)))
+
+
+def _templated(rules: Rules) -> Iterator[tuple[Rule, Mapping[str, str]]]:
+    """By path as it is written."""
+    found: dict[str, Rule] = {}
+    said: dict[str, dict[str, str]] = {}
+    for stanza, blocked in rules.templates:
+        template = Template(stanza.path.removeprefix("/"), blocked)
+        fresh = ruled(template.path, stanza)
+        if fresh:
+            known = found.get(template.path)
+            found[template.path] = merged(known, fresh) if known else fresh
+            said.setdefault(template.path, {}).update(_filled(template))
+    yield from ((rule, said[path]) for path, rule in found.items())
+
+
+def _filled(template: Template) -> dict[str, str]:
+    slashes = ", with slashes in it, too" if "/" not in template.blocked else ""
+    words = ((selector, meaning_of(selector)) for selector in template.selectors)
+    return {selector: f"{said}{slashes}" if said else _NEVER for selector, said in words}
 
 
 def _needed(rules: Rules) -> list[Rule]:
     """One after the other, what the next closest rule would decide alike is left out, so that two never miss each other."""
     asked = list(_candidates(rules))
     left = {id(rule): rule for rule in rules}
+    templates = templates_of(rules)
     for rule in rules:
-        if not any(
+        if not any(meets(template, rule.pattern) for template in templates) and not any(
             _changes(rule, [one for one in found if id(one) in left], listing=listing)
             for found, listing in asked
         ):

@@ -133,7 +133,8 @@ def reach_text(subject: Subject, found: list[Reach]) -> str:
 def _reached(one: Reach, subject: Subject) -> str:
     limits = ", limited" if one.limited else ""
     ways = "".join(dict.fromkeys(_from(stanza, subject) for stanza in one.rule.stanzas))
-    return plain(f"{one.rule.pattern} [{', '.join(sorted(one.rule.capabilities))}{limits}]{ways}")
+    filled = "".join(f", {selector}: {said}" for selector, said in one.filled.items())
+    return plain(f"{one.rule.pattern} [{', '.join(sorted(one.rule.capabilities))}{limits}]{ways}{filled}")
 
 
 def reach_json(subject: Subject, found: list[Reach]) -> dict[str, Any]:
@@ -147,6 +148,7 @@ def reach_json(subject: Subject, found: list[Reach]) -> dict[str, Any]:
                 "path": str(one.rule.pattern),
                 "capabilities": sorted(one.rule.capabilities),
                 "limited": one.limited,
+                "templates": dict(one.filled),
                 "by": _given_json(one.rule.stanzas, subject),
             }
             for one in found
