@@ -1,10 +1,6 @@
-"""What a change gives through templates is found, for whatever token, and the server confirms it; and reach shows them."""
+"""What a change gives through templates is found, for whatever token, and the server confirms it."""
 
-import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from random import Random
 from urllib.error import HTTPError
 from uuid import uuid4
@@ -14,31 +10,15 @@ import pytest
 from demo.openbao import Server
 from policies.acl.changes import Change, compared
 from policies.acl.dialects import NEWEST, VAULT_2_0_4, Dialect
-from policies.acl.errors import PolicyError
 from policies.acl.language import TooManyError
-from policies.acl.parse import parse_policy
 from policies.acl.rules import Rule, Rules
-from policies.acl.stanza import Policy
-from policies.acl.templates import may_be, meaning
-from policies.review.reach import reach
+from policies.acl.templates import may_be
 from tests.policies import random_policies
+from tests.policies.templated_policies import NAME, SELECTORS, SITE, TEAM, Pair, grant, pairs, rules
 
-NAME = "identity.entity.name"
-TEAM, SITE = "identity.entity.metadata.team", "identity.entity.metadata.site"
-SELECTORS = (NAME, TEAM, SITE)
 ROLE = "diff-templates"
 LISTING = {"list", "scan"}
-NOW = datetime.now(UTC)
 DENY = frozenset({"deny"})
-
-
-def rules(text: str, *loose: str, dialect: Dialect = NEWEST) -> Rules:
-    policy = parse_policy(text, "p", dialect=dialect, now=NOW)
-    return Rules([replace(policy, loose=loose)], dialect=dialect, now=NOW)
-
-
-def grant(path: str, *capabilities: str) -> str:
-    return f"path {json.dumps(path)} {{ capabilities = {json.dumps(capabilities)} }}\n"
 
 
 def told(old: Rules, new: Rules) -> list[tuple[str, str, str]]:
@@ -136,42 +116,6 @@ _VALUES = ("a", "b", "ab", "", "é", "data", "x", "a.b", "mail")
 _LOOSE_VALUES = (*_VALUES, "a/b", "/", "b/", "*", "+", "a/*", "+/b", "ab*", "/a")
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Old and new, which share some stanzas, some of them with templates."""
-
-    old: Rules
-    new: Rules
-    texts: tuple[str, str]
-    paths: list[str]
-
-
-def pairs(seed: int, count: int, dialect: Dialect) -> Iterator[Pair]:
-    random, made = Random(seed), 0  # noqa: S311 - repeatable is what is wanted
-    while made < count:
-        shared = [_templated(random) for _ in range(random.randint(0, 3))]
-        sides = [shared + [_templated(random) for _ in range(random.randint(0, 2))] for _ in range(2)]
-        common = random_policies.policy(random, shared[:2])
-        first, second = (common + random_policies.policy(random, side) for side in sides)
-        try:
-            old, new = rules(first, dialect=dialect), rules(second, dialect=dialect)
-        except PolicyError:
-            continue
-        if first and second and (old.templates or new.templates):
-            made += 1
-            yield Pair(old, new, (first, second), [*sides[0], *sides[1], "a"])
-
-
-def _templated(random: Random) -> str:
-    """A path of which most have a template, or two."""
-    path = random_policies.path(random)
-    for _ in range(random.choice((0, 1, 1, 2))):
-        at = random.randrange(len(path) + 1)
-        path = f"{path[:at]}{{{{{random.choice(SELECTORS)}}}}}{path[at + random.choice((0, 1, 2)) :]}"
-    whole = path.count("{{") == path.count("}}") and "{{{" not in path and "}}}" not in path
-    return path if whole else "a"
-
-
 def gains(
     pair: Pair, random: Random, given: dict[str, str]
 ) -> Iterator[tuple[str, Rule | None, Rule | None]]:
@@ -246,6 +190,25 @@ def test_the_server_confirms_what_is_told_for_tokens_with_such_values(bao: Serve
     assert confirmed > 50
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "path"), [("slashes", "x/x", "kv/x/x"), ("wildcards", "*", "kv/y")]
+)
+def test_the_server_gives_what_its_settings_of_a_policy_let_templates_hold(
+    bao: Server, setting: str, value: str, path: str
+) -> None:
+    bao.call(
+        "POST", f"auth/token/roles/{ROLE}", {"allowed_entity_aliases": "*", "allowed_policies_glob": "*"}
+    )
+    names = [f"{side}-{uuid4()}" for side in ("strict", "loose")]
+    text = grant(TEAM_PATH, "read")
+    for name, fields in zip(names, ({}, {f"allow_{setting}_in_identity_templates": True}), strict=True):
+        bao.call("PUT", f"sys/policies/acl/{name}", {"policy": text, **fields})
+    values = {NAME: str(uuid4()), TEAM: value, SITE: "any"}
+    assert _allowed(bao, values, names, path) == [set(), {"read"}]
+    (told_of,) = (where for where, gained, _ in told(rules(text), rules(text, setting)) if gained)
+    assert told_of.endswith(f", where {TEAM} is {value}")
+
+
 def _confirmable(pair: Pair) -> list[Change]:
     try:
         found = [one for one in compared("s", pair.old, pair.new) if one.gained & LISTING]
@@ -285,57 +248,3 @@ def _capabilities(bao: Server, token: str, path: str) -> set[str]:
     except HTTPError:
         return set()
     return set(answer) - DENY
-
-
-def test_reach_shows_templates_with_what_they_are_filled_with() -> None:
-    text = (
-        OWN
-        + grant(f"pki/sign/{{{{{TEAM}}}}}-{{{{ {SITE} }}}}", "update")
-        + grant("kv/{{identity.nobody}}", "deny", "read")
-    )
-    strict, loose = reach(rules(text + EVERY)), reach(rules(OWN, "slashes"))
-    assert [(one.meaning, str(one.rule.pattern), dict(one.filled)) for one in strict] == [
-        ("but not", "kv/{{identity.nobody}}", {"identity.nobody": "never filled in, so that nobody has this"}),
-        ("reads secrets", "kv/*", {}),
-        ("reads secrets", OWN_PATH, {NAME: "the entity's name"}),
-        ("signs certificates", f"pki/sign/{{{{{TEAM}}}}}-{{{{ {SITE} }}}}", {TEAM: "the entity's metadata team", SITE: "the entity's metadata site"}),
-    ]  # fmt: skip
-    assert [one.filled for one in loose] == [{NAME: "the entity's name, with slashes in it, too"}]
-
-
-@pytest.mark.parametrize(
-    ("selector", "expected"),
-    [
-        ("identity.entity.id", "the entity's id"),
-        (
-            "identity.entity.aliases.a_1.name",
-            "the name of the entity's alias at the mount with the accessor a_1",
-        ),
-        (
-            "identity.entity.aliases.a_1.custom_metadata.k",
-            "the custom metadata k of the entity's alias at the mount with the accessor a_1",
-        ),
-        ("identity.groups.names.ops.metadata.k", "the metadata k of the group ops, for its members"),
-        ("identity.groups.ids.1-2.id", "the id of the group 1-2, for its members"),
-        ("time.now.plus.1h", "the time of the request, in seconds since 1970"),
-        ("identity.entity.nickname", ""),
-    ],
-)
-def test_each_template_is_told_in_words(selector: str, expected: str) -> None:
-    assert meaning(selector) == expected
-
-
-def test_what_reach_leaves_out_changes_nothing_for_any_token() -> None:
-    """A policy of the shown stanzas alone is the same policy."""
-    own = rules(
-        EVERY
-        + grant("kv/shop", "read")
-        + grant("pki/ca", "read")
-        + grant("pki/*", "read")
-        + grant(OWN_PATH, "update")
-    )
-    for side in (own, *(pair.old for pair in pairs(11, 60, NEWEST))):
-        kept = tuple(stanza for one in reach(side) for stanza in one.rule.stanzas)
-        with suppress(TooManyError):
-            assert list(compared("s", side, Rules([Policy("p", kept)], now=NOW))) == []
-    assert [str(one.rule.pattern) for one in reach(own)] == ["kv/*", "kv/shop", "pki/*", OWN_PATH]
