@@ -84,10 +84,14 @@ def _doors(
 ) -> Iterator[LoginChange]:
     for name, was, becomes in _paired(before, after):
         first, second = was or _Door(), becomes or _Door()
-        unknown = (second.policies - new.policies.keys()) - (first.policies - old.policies.keys())
+        unknown = _missing(second, new) - _missing(first, old)
         otherwise = second.told if was and becomes and first.asked != second.asked else ""
         if first.who != second.who or otherwise or unknown:
             yield LoginChange(name, first.who, second.who, otherwise, tuple(sorted(unknown)))
+
+
+def _missing(door: _Door, inventory: Inventory) -> frozenset[str]:
+    return frozenset(name for name in door.policies if name not in inventory.policies)
 
 
 def _paired(old: list[_Named[T]], new: list[_Named[T]]) -> Iterator[tuple[str, T | None, T | None]]:
