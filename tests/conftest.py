@@ -1,6 +1,7 @@
 """Fixtures that every package's tests share: the real server, with mounts of its own for each test."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 
@@ -13,6 +14,13 @@ from demo.service_accounts import Issuer
 
 settings.register_profile("podkeys", deadline=None, derandomize=True)
 settings.load_profile("podkeys")
+
+
+def pytest_configure() -> None:
+    """What tests start hears Ctrl-C, even where they run with `nohup` or in the background: what is ignored would be so there, too."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(scope="session")
