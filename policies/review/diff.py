@@ -1,8 +1,8 @@
 """What a change of policies gives and takes, over all paths, by who has them. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 import orjson
@@ -10,7 +10,7 @@ import orjson
 from policies.acl.changes import Change, compared
 from policies.acl.language import TooManyError
 from policies.review.identity import Entity
-from policies.review.inventory import AuthRole, Inventory, PolicyFile
+from policies.review.inventory import AuthRole, Inventory
 from policies.review.subjects import Policies, Subject, subjects
 
 _MOST_ENDS = 100
@@ -51,11 +51,15 @@ class LoginChange:
 
 @dataclass(frozen=True, slots=True)
 class _Door:
-    """`who` comes in by it; `asked`: what is demanded of them besides. `told`: what to say where that is another thing."""
+    """`who` comes in by it. `text`: what is demanded of them besides, in which `role` may say other things, too.
+
+    `told`: what to say where another thing is demanded.
+    """
 
     who: tuple[str, ...] = ()
     policies: frozenset[str] = frozenset()
-    asked: Mapping[str, object] = field(default_factory=dict)
+    text: bytes = b""
+    role: AuthRole | None = None
     told: str = "asks something else of whoever logs in"
 
 
@@ -85,9 +89,16 @@ def _doors(
     for name, was, becomes in _paired(before, after):
         first, second = was or _Door(), becomes or _Door()
         unknown = _missing(second, new) - _missing(first, old)
-        otherwise = second.told if was and becomes and first.asked != second.asked else ""
+        otherwise = second.told if was and becomes and _otherwise(first, second) else ""
         if first.who != second.who or otherwise or unknown:
             yield LoginChange(name, first.who, second.who, otherwise, tuple(sorted(unknown)))
+
+
+def _otherwise(first: _Door, second: _Door) -> bool:
+    """Only what is written in another way is read again: there may be ten thousand."""
+    if first.text == second.text:
+        return False
+    return not (first.role and second.role) or _asked(first.role) != _asked(second.role)
 
 
 def _missing(door: _Door, inventory: Inventory) -> frozenset[str]:
@@ -123,7 +134,7 @@ def _roles(inventory: Inventory) -> list[_Named[_Door]]:
         (
             f"{role.mount}/{role.name}",
             role.file,
-            _Door(tuple(sorted(map(str, role.accounts))), frozenset(role.policies), _asked(role)),
+            _Door(tuple(sorted(map(str, role.accounts))), frozenset(role.policies), role.text, role),
         )
         for role in inventory.roles
     ]
@@ -152,23 +163,26 @@ def _holders(inventory: Inventory) -> list[_Named[_Door]]:
     for group in identity.groups.values():
         members = (f"the entity or group {one}" for one in group.members)
         who = tuple(sorted((*members, *((str(group.alias),) if group.alias else ()))))
-        door = _Door(who, frozenset(group.policies), {"facts": group.facts}, _FACTS)
+        door = _Door(who, frozenset(group.policies), group.facts.encode(), told=_FACTS)
         doors.append((f"identity/group/{group.name}", group.file, door))
     for role in identity.token_roles:
-        asked: dict[str, object] = {"token_bound_cidrs": role.bound}
-        door = _Door(tuple(sorted(role.aliases)), frozenset(role.allowed), asked)
+        door = _Door(tuple(sorted(role.aliases)), frozenset(role.allowed), repr(role.bound).encode())
         doors.append((f"token/{role.name}", role.file, door))
     return doors
 
 
 def _entity(entity: Entity) -> _Door:
     who = () if entity.disabled else tuple(sorted(map(str, entity.aliases)))
-    return _Door(who, frozenset(entity.policies), {"facts": entity.facts}, _FACTS)
+    return _Door(who, frozenset(entity.policies), entity.facts.encode(), told=_FACTS)
 
 
 def _others(old: Inventory, new: Inventory) -> Iterator[LoginChange]:
     """What is new or gone gives or takes what policies say of its path, but where logins, identities and the server's own settings are."""
-    before, after = ([(one.path, one.file, one.data) for one in side.others] for side in (old, new))
+    same = set(old.others) & set(new.others)
+    before, after = (
+        [(path, one.file, data) for one in side.others if one not in same for path, data in (one.read(),)]
+        for side in (old, new)
+    )
     for path, was, becomes in _paired(before, after):
         both = was is not None and becomes is not None
         if was != becomes and (both or path.startswith(_OPENING)):
@@ -204,7 +218,7 @@ def _ever(name: str, old: tuple[Policies, Subject], new: tuple[Policies, Subject
                 yield replace(change, since=later)
 
 
-def _kept(side: Side, subject: Subject) -> dict[str, PolicyFile]:
+def _kept(side: Side, subject: Subject) -> dict[str, tuple[object, ...]]:
     """What the server has of each policy, wherever it is written."""
-    files = side.inventory.policies
-    return {name: replace(files[name], file="") for name in subject.policies}
+    files = ((name, side.inventory.policies[name]) for name in subject.policies)
+    return {name: (file.text, file.loose, file.expiration) for name, file in files}

@@ -30,7 +30,15 @@ _ROLE_PATH = re.compile(r"auth/(?P<mount>.+)/(?:role|certs|users|groups)/(?P<nam
 _ELSE_PATH = re.compile(r"identity/(?P<kind>entity|group)/id/[^/]+|auth/token/roles/(?P<name>[^/]+)")
 _PLAIN = re.compile(rb'"engine":\s*"kv1",\s*"env":\s*\w+,\s*"path":\s*"([^"]+)"')
 # One of them is in whatever is an auth role or an exported policy: their keys may be written with escapes, too.
-_MARKS = (b'"token_policies"', b'"policies"', b'"allowed_policies"', b'"policy"', b"\\")
+_MARKS = (
+    b'"token_policies"',
+    b'"policies"',
+    b'"allowed_policies"',
+    b'"policy"',
+    b"auth/",
+    b"identity/",
+    b"\\",
+)
 _LARGEST = 10 * 2**20
 _ENDINGS = (".hcl", ".json")  # of names in lower case
 
@@ -68,11 +76,20 @@ class AuthRole:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A file that says what is written to `path` and is none of these, such as a PKI role's."""
+    """A file that says what is written to a path and is none of these, such as a PKI role's: there may be ten thousand."""
 
-    path: str
     file: str
-    data: Mapping[str, object]
+    text: bytes
+
+    def read(self) -> tuple[str, object]:
+        """The path and what is written there. Raises ReviewError."""
+        try:
+            document = orjson.loads(self.text)
+        except ValueError as error:
+            raise ReviewError(f"{self.file}: no JSON: {error}") from None
+        if not isinstance(document, dict):
+            return self.file, document
+        return _written(document) or self.file.rpartition(".")[0], document.get("data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +206,15 @@ def _policy(folder: Path, name: str, text: bytes) -> PolicyFile:
 
 def _json(folder: Path, name: str, text: bytes) -> Found:
     """Of a catalog its paths of key-value version 1; None for what is nothing of these."""
-    if not any(mark in text for mark in _MARKS) and b'"data"' not in text:
+    marked = "auth/" in name or any(mark in text for mark in _MARKS)
+    if not marked and b'"data"' not in text:
         return PolicyFile(_stem(name), name, text) if b'"capabilities"' in text else _plain(text)
+    if not marked and not _PLAIN.search(text):
+        return Other(name, text)
+    return _document(folder, name, text)
+
+
+def _document(folder: Path, name: str, text: bytes) -> Found:
     try:
         document = orjson.loads(text)
     except ValueError as error:
@@ -201,7 +225,7 @@ def _json(folder: Path, name: str, text: bytes) -> Found:
     if not isinstance(data, dict):
         is_policy = isinstance(document.get("path"), dict | list)
         return PolicyFile(_stem(name), name, text) if is_policy else _plain(text)
-    written = str(document.get("path") or "").strip("/")
+    written = _written(document)
     if isinstance(data.get("policy"), str):
         own = written.rpartition("/")[2] or str(data.get("name") or _stem(name))
         return PolicyFile(
@@ -209,14 +233,20 @@ def _json(folder: Path, name: str, text: bytes) -> Found:
         )
     path = written or name.rpartition(".")[0]
     place = _ROLE_PATH.fullmatch(path)
-    return auth_role(place["mount"], place["name"], name, data, text) if place else _else(path, name, data)
+    if place:
+        return auth_role(place["mount"], place["name"], name, data, text)
+    return _else(path, name, data) or Other(name, text)
+
+
+def _written(document: Mapping[str, object]) -> str:
+    return str(document.get("path") or "").strip("/")
 
 
 def _else(path: str, file: str, fields: Mapping[str, object]) -> Found:
     """What gives policies besides a login."""
     place = _ELSE_PATH.fullmatch(path)
     if not place:
-        return Other(path, file, fields)
+        return None
     if place["name"]:
         return identity.token_role(place["name"], fields, file)
     return identity.entity(fields, file) if place["kind"] == "entity" else identity.group(fields, file)

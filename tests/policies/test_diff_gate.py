@@ -56,6 +56,11 @@ TRIES: dict[str, tuple[Files, Files, str]] = {
     "wider certificates": (
         at("pki/roles/x", allow_any_name=False), at("pki/roles/x", allow_any_name=True), "~ pki/roles/x: is other than before",
     ),
+    "wider certificates that look like a catalog": (
+        at("pki/roles/x", note=[{"engine": "kv1", "env": False, "path": "kv/x"}]),
+        at("pki/roles/x", note=[{"engine": "kv1", "env": False, "path": "kv/x"}], allow_any_name=True),
+        "~ pki/roles/x: is other than before",
+    ),
     "a login of a method that isn't read": ({}, at("auth/github/map/teams/x", value="p"), "~ auth/github/map/teams/x: is new"),
     "another issuer": (
         at("auth/jwt/config", bound_issuer="a"), at("auth/jwt/config", bound_issuer="b"), "~ auth/jwt/config: is other",
