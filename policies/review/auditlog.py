@@ -8,6 +8,7 @@ import orjson
 
 LONGEST = 16 * 2**20  # bytes of a line; the server takes no larger request
 _HIDDEN = "hmac-"
+_BY = "granting_policies"
 
 
 class Hidden:
@@ -45,7 +46,9 @@ def lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def entry(line: bytes) -> Entry | None:
-    """None for answers, which repeat their requests, and for requests without a token, such as logins.
+    """None for answers, which repeat their requests, and for what needs no policy: logins, a CA's certificate, `sys/health`.
+
+    Such a request was allowed, and no policy granted it.
 
     Raises ValueError for what is no entry.
     """
@@ -53,7 +56,12 @@ def entry(line: bytes) -> Entry | None:
     if not isinstance(document, dict) or "type" not in document:
         raise ValueError("got JSON that is no entry of an audit log")
     auth, request = _part(document, "auth"), _part(document, "request")
-    if document["type"] != "request" or "policy_results" not in auth:
+    results = _part(auth, "policy_results")
+    if (
+        document["type"] != "request"
+        or not results
+        or (results.get("allowed") is True and not results.get(_BY))
+    ):
         return None
     wrap_ttl = request.get("wrap_ttl")
     return Entry(
@@ -64,7 +72,7 @@ def entry(line: bytes) -> Entry | None:
         _shown(request.get("data")),
         wrap_ttl if isinstance(wrap_ttl, int | float) and wrap_ttl else None,
         str(_part(request, "namespace").get("path", "")),
-        _part(auth, "policy_results").get("allowed") is True,
+        results.get("allowed") is True,
     )
 
 

@@ -71,10 +71,13 @@ class Replay:
         kind, exists = _OPERATIONS[entry.operation]
         request = Request(kind, entry.path, exists, entry.parameters, entry.wrap_ttl)
         decision = decided(self._rules_of(entry.policies), request)
-        if decision.deciding and decision.allowed:
+        depends = _depends(decision, entry)
+        if decision.deciding and (
+            decision.allowed or depends
+        ):  # what may have been used is not to be deleted
             self._used.update(map(_place, decision.deciding.stanzas))
         lists = self.found
-        if _depends(decision, entry):
+        if depends:
             _tally(lists.hidden, entry, decision)
         elif entry.allowed and not decision.allowed:
             _tally(lists.breaks, entry, decision)

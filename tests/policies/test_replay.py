@@ -54,12 +54,16 @@ def audit_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with openbao.running(log) as server:
         server.call("POST", "sys/mounts/kv1", {"type": "kv", "options": {"version": "1"}})
         server.call("PUT", "sys/policies/acl/shop", {"policy": OLD})
+        server.call("POST", "sys/auth/userpass", {"type": "userpass"})
+        server.call("POST", "auth/userpass/users/shop", {"password": CANARY})
+        server.call("POST", "auth/userpass/login/shop", {"password": CANARY}, token="")
         body = {"policies": ["shop"], "no_default_policy": True, "type": "batch"}
         token = server.call("POST", "auth/token/create", body)["auth"]["client_token"]
         server.call("PUT", "kv1/a", {"v": CANARY}, token=token)
         server.call("PUT", "kv1/a", {"v": CANARY}, token=token)
         server.call("GET", "kv1/a", token=token)
         server.call("LIST", "kv1/", token=token)
+        server.call("GET", "sys/internal/ui/mounts/kv1/a", token=token)  # as `bao kv get` asks first
         server.call("PUT", "kv1/limited", {"colour": "red"}, token=token)
         server.call("PUT", "kv1/limited", {"size": CANARY}, token=token)
         with pytest.raises(urllib.error.HTTPError):
@@ -143,6 +147,17 @@ def test_the_policies_that_the_server_had_break_nothing(audit_log: Path, tmp_pat
     (tmp_path / "shop.hcl").write_text(OLD)
     found = json.loads(call(audit_log, "--against", tmp_path, "--json").output)
     assert (found["breaks"], found["opens"]) == ([], [])
+
+
+def test_what_may_have_been_used_is_not_said_to_be_unused(audit_log: Path, tmp_path: Path) -> None:
+    """A certificate's names are HMACed, so that each request for one depends on what the log hides."""
+    (tmp_path / "shop.hcl").write_text(NEW)
+    asked = [
+        line for line in audit_log.read_bytes().splitlines(keepends=True) if b'"path":"kv1/limited"' in line
+    ]
+    found = json.loads(call("-", "--against", tmp_path, "--json", given=asked[0]).output)
+    assert [one["path"] for one in found["hidden"]] == ["kv1/limited"]
+    assert "kv1/limited" not in [one["path"] for one in found["unused"]]
 
 
 def test_a_log_comes_by_standard_input_too(audit_log: Path, against: Path) -> None:

@@ -203,7 +203,10 @@ def test_unused_access_is_in_it_by_an_audit_log(folder: Path) -> None:
     entry = {
         "type": "request",
         "time": "2030-01-30T00:00:00Z",
-        "auth": {"policies": [policy], "policy_results": {"allowed": True}},
+        "auth": {
+            "policies": [policy],
+            "policy_results": {"allowed": True, "granting_policies": [{"name": policy, "type": "acl"}]},
+        },
         "request": {"operation": "read", "path": "kv/data/payments/stripe"},
     }
     Path("audit.log").write_text(json.dumps(entry) + "\n")
