@@ -20,6 +20,7 @@ from policies.review.examples import failures
 from policies.review.examples import read as read_examples
 from policies.review.find import by_labels, named
 from policies.review.inventory import Inventory
+from policies.review.options import Unanswered
 from policies.review.questions import OPERATIONS, Answer, ask
 from policies.review.questions import who_can as askers
 from policies.review.reach import reach as reached
@@ -60,7 +61,7 @@ def _answers(subject: str, question: tuple[str, str], **where: Any) -> _Advised:
         answers = [ask(policies, found, operation, path) for found in named(inventory, subject)]
         _doubt(inventory, path)
     except ReviewError as error:
-        raise click.ClickException(str(error)) from None
+        raise Unanswered(str(error)) from None
     advised = [
         (answer, advice.change(answer, operation, path, source=_source(inventory, answer)))
         for answer in answers
@@ -178,7 +179,7 @@ def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  
         answers = list(askers(inventory, policies, operation, path))
         _doubt(inventory, path)
     except ReviewError as error:
-        raise click.ClickException(str(error)) from None
+        raise Unanswered(str(error)) from None
     if as_json:
         found = [*map(show.answer_json, answers), *map(show.unknown_json, inventory.unknown)]
         click.echo(json.dumps(found, indent=2))
@@ -207,7 +208,7 @@ def reach(subject: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 
         _labels(inventory, subject)
         found = [(one, reached(policies.rules(one))) for one in named(inventory, subject)]
     except (ReviewError, TooManyError) as error:
-        raise click.ClickException(str(error)) from None
+        raise Unanswered(str(error)) from None
     if as_json:
         unknown = list(inventory.identity.unknown)
         click.echo(json.dumps([show.reach_json(*one) | {"unknown": unknown} for one in found], indent=2))
@@ -242,7 +243,7 @@ def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noq
         inventory, policies = opened(**where)
         failed = list(failures(inventory, policies, examples))
     except (ReviewError, ProblemsError) as error:
-        raise click.ClickException(str(error)) from None
+        raise Unanswered(str(error)) from None
     for subject in dict.fromkeys(example.subject for example in examples):
         _labels(inventory, subject)
     for example in examples:

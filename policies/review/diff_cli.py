@@ -18,6 +18,7 @@ from policies.review.diff import LoginChange, Side, changes, login_changes
 from policies.review.errors import ReviewError
 from policies.review.lint.settings import NEW_ACCESS, Waiver
 from policies.review.lint.settings_file import DEFAULT_FILE, read_settings
+from policies.review.options import Unanswered
 
 
 @click.command(short_help="What a change of policies gives and takes")
@@ -56,7 +57,7 @@ def diff(
         access = list(changes(before, after))
         logins = list(login_changes(before.inventory, after.inventory))
     except (ReviewError, ProblemsError, TooManyError) as error:
-        raise click.ClickException(str(error)) from None
+        raise Unanswered(str(error)) from None
     click.echo(_json(access, logins) if as_json else show.diff_text(access, logins))
     if not no_new_access:
         return 2 if access or logins else 0

@@ -20,6 +20,7 @@ from policies.review.drift import Drift
 from policies.review.drift import drift as drifted
 from policies.review.errors import ReviewError
 from policies.review.inventory import Inventory, read
+from policies.review.options import UNANSWERED, Unanswered
 from policies.review.subjects import Policies, Reading
 
 
@@ -38,7 +39,7 @@ def inventory(
             found = live.read(server, progress("Reading"))
     except ApplyError as error:
         click.echo("\n".join(map(plain, f"Error: {error}".split("\n"))), err=True)
-        raise click.exceptions.Exit(error.exit_code) from error
+        raise click.exceptions.Exit(UNANSWERED if error.exit_code == 1 else error.exit_code) from error
     for what in found.identity.unknown:
         click.echo(f"Unknown: {plain(what)}", err=True)
     return found
@@ -88,7 +89,7 @@ def drift(
         reading = Reading(now=datetime.now(UTC))
         found = list(drifted(*(Side(one, Policies(one, reading)) for one in (there, read(folder)))))
     except (ReviewError, TooManyError) as error:
-        raise click.ClickException(str(error)) from None
+        raise Unanswered(str(error)) from None
     if as_json:
         click.echo(json.dumps([asdict(one) for one in found], indent=2))
     else:

@@ -22,4 +22,13 @@ dialect = click.option(
     show_default=True,
     help="The server whose rules are followed: the newest of that name or older than the next.",
 )
+UNANSWERED = 64  # not 1, which is an answer: no, or something was found
+
+
+class Unanswered(click.ClickException):
+    """The question could not be decided: of a subject that isn't there, of a folder that can't be read, by a token without the right."""
+
+    exit_code = UNANSWERED
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")

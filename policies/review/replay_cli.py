@@ -14,6 +14,7 @@ from policies.review import options
 from policies.review.errors import ReviewError
 from policies.review.inventory import read
 from policies.review.log_file import read_log
+from policies.review.options import Unanswered
 from policies.review.origin import Unused, unused, unused_json
 from policies.review.replay import Found, Kind, Replay
 from policies.review.subjects import Policies, Reading
@@ -53,7 +54,7 @@ def replay(audit_log: Path, against: Path, dialect: str, *, as_json: bool) -> in
         run = Replay(inventory, Policies(inventory, Reading(chosen, now)), dialect=chosen, now=now)
         wrong = read_log(audit_log, run)
     except (ReviewError, OSError) as error:
-        raise click.ClickException(str(error)) from None
+        raise Unanswered(str(error)) from None
     granted = list(unused(inventory, run.unused()))
     if as_json:
         click.echo(json.dumps(_json(run, granted, wrong), indent=2))

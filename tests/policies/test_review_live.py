@@ -59,7 +59,7 @@ def test_a_token_that_may_not_read_is_told_what_it_lacks(bao: Server) -> None:
     body = {"policies": [], "no_default_policy": True, "type": "batch"}
     token = bao.call("POST", "auth/token/create", body | {"policies": ["nothing"]})["auth"]["client_token"]
     result = call(bao, token, "who-can", "read", "a")
-    assert result.exit_code == 1
+    assert result.exit_code == 64
     assert 'path "sys/policies/acl"' in result.output
 
 
