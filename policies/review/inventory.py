@@ -1,11 +1,12 @@
 """The policies and auth roles of a folder, generated or not.
 
 Names may end in `.HCL` or `.Json`, too. A policy is a `*.hcl` file, a `*.json` file with a `path` in it that isn't an auth role, or what `bao read -format=json
-sys/policies/acl/NAME` printed; its name is the one in a generated file's header, the comments up to the first empty line, else the
+sys/policies/acl/NAME` or `bao policy read -format=json NAME` printed; its name is the one in a generated file's header, the comments up to the first empty line, else the
 one in `path`, else the one that was printed, else the file's. Its places are those in the policy's own text.
 An auth role is a `*.json` file `{"path": "auth/MOUNT/role/NAME", "data": {…}}`, or what `bao read -format=json` printed, at
 `auth/MOUNT/role/NAME.json`; with `certs`, `users` or `groups` for `role` where the method keeps there what gives policies.
 So are entities (`identity/entity/id/ID.json`), groups (`identity/group/id/ID.json`) and token roles (`auth/token/roles/NAME.json`).
+Any other JSON but what Podkeys writes itself is refused: what it gives would be missing from the answers.
 """
 
 import os
@@ -30,15 +31,10 @@ _ROLE_PATH = re.compile(r"auth/(?P<mount>.+)/(?:role|certs|users|groups)/(?P<nam
 _ELSE_PATH = re.compile(r"identity/(?P<kind>entity|group)/id/[^/]+|auth/token/roles/(?P<name>[^/]+)")
 _PLAIN = re.compile(rb'"engine":\s*"kv1",\s*"env":\s*\w+,\s*"path":\s*"([^"]+)"')
 # One of them is in whatever is an auth role or an exported policy: their keys may be written with escapes, too.
-_MARKS = (
-    b'"token_policies"',
-    b'"policies"',
-    b'"allowed_policies"',
-    b'"policy"',
-    b"auth/",
-    b"identity/",
-    b"\\",
-)
+_NAMES = (b'"token_policies"', b'"policies"', b'"allowed_policies"', b'"policy"')
+_MARKS = (*_NAMES, b"auth/", b"identity/", b"\\")
+# Fields of what gives policies, or is one.
+_GIVE = frozenset(("token_policies", "policies", "allowed_policies", "rules"))
 _LARGEST = 10 * 2**20
 _ENDINGS = (".hcl", ".json")  # of names in lower case
 
@@ -205,12 +201,12 @@ def _policy(folder: Path, name: str, text: bytes) -> PolicyFile:
 
 
 def _json(folder: Path, name: str, text: bytes) -> Found:
-    """Of a catalog its paths of key-value version 1; None for what is nothing of these."""
-    marked = "auth/" in name or any(mark in text for mark in _MARKS)
-    if not marked and b'"data"' not in text:
-        return PolicyFile(_stem(name), name, text) if b'"capabilities"' in text else _plain(text)
-    if not marked and not _PLAIN.search(text):
-        return Other(name, text)
+    """Of a catalog its paths of key-value version 1. What can't be anything that gives policies isn't parsed."""
+    if "auth/" not in name and not any(mark in text for mark in _MARKS):
+        if b'"data"' in text and not _PLAIN.search(text):
+            return Other(name, text)
+        if b'"data"' not in text and b'"capabilities"' in text:
+            return PolicyFile(_stem(name), name, text)
     return _document(folder, name, text)
 
 
@@ -220,11 +216,10 @@ def _document(folder: Path, name: str, text: bytes) -> Found:
     except ValueError as error:
         raise ReviewError(f"{folder}/{name}: no JSON: {error}") from None
     if not isinstance(document, dict):
-        return None
+        raise _unknown(folder, name, f"a JSON {type(document).__name__}")
     data = document.get("data")
     if not isinstance(data, dict):
-        is_policy = isinstance(document.get("path"), dict | list)
-        return PolicyFile(_stem(name), name, text) if is_policy else _plain(text)
+        return _without_data(folder, name, document, text)
     written = _written(document)
     if isinstance(data.get("policy"), str):
         own = written.rpartition("/")[2] or str(data.get("name") or _stem(name))
@@ -235,7 +230,27 @@ def _document(folder: Path, name: str, text: bytes) -> Found:
     place = _ROLE_PATH.fullmatch(path)
     if place:
         return auth_role(place["mount"], place["name"], name, data, text)
-    return _else(path, name, data) or Other(name, text)
+    found = _else(path, name, data)
+    if not found and not written and not path.endswith("/config") and not _GIVE.isdisjoint(data):
+        raise _unknown(folder, name, f"{', '.join(sorted(_GIVE & data.keys()))} at a place that isn't theirs")
+    return found or Other(name, text)
+
+
+def _without_data(folder: Path, name: str, document: Mapping[str, object], text: bytes) -> Found:
+    if isinstance(document.get("path"), dict | list):
+        return PolicyFile(_stem(name), name, text)
+    if isinstance(document.get("policy"), str):
+        return PolicyFile(str(document.get("name") or _stem(name)), name, str(document["policy"]).encode())
+    if not isinstance(document.get("cluster"), str) and document.get("kind") != "Bundle":
+        raise _unknown(folder, name, f"JSON with {', '.join(sorted(document)[:5]) or 'nothing'}")
+    return _plain(text)
+
+
+def _unknown(folder: Path, name: str, got: str) -> ReviewError:
+    return ReviewError(
+        f"{folder}/{name}: got {got}, expected a policy, or what `bao read -format=json PATH` printed, saved as PATH.json for an "
+        "auth role (auth/MOUNT/role/NAME.json), entity, group or token role; save it there, or move it out of the folder"
+    )
 
 
 def _written(document: Mapping[str, object]) -> str:

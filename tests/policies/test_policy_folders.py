@@ -2,10 +2,13 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from demo import mounts as demo_mounts
+from demo import openbao
 from policies.errors import ProblemsError
 from policies.review import inventory
 from policies.review.errors import ReviewError
@@ -25,6 +28,56 @@ def test_names_in_capital_letters_are_read_as_any_others(tmp_path: Path) -> None
     found = inventory.read(tmp_path)
     assert list(found.policies) == ["admin", "other"]
     assert [(role.mount, role.name) for role in found.roles] == [("jwt", "shop")]
+
+
+def test_what_policy_read_prints_as_json_is_the_policy(
+    tmp_path: Path, bao: openbao.Server, mounts: demo_mounts.Mounts
+) -> None:
+    """By the real command: it prints the policy without its name."""
+    name = f"printed-{mounts.kv}"
+    bao.call("PUT", f"sys/policies/acl/{name}", {"policy": GRANT})
+    printed = subprocess.run(
+        [openbao.binary(), "policy", "read", "-format=json", name],
+        env={"BAO_ADDR": bao.address, "BAO_TOKEN": bao.root_token, "HOME": str(tmp_path)},
+        capture_output=True,
+        check=True,
+    )
+    bao.call("DELETE", f"sys/policies/acl/{name}")
+    (tmp_path / "shop.json").write_bytes(printed.stdout)
+    found = inventory.read(tmp_path).policies
+    assert [(policy.name, policy.text) for policy in found.values()] == [("shop", GRANT.encode())]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "got"),
+    [
+        ("a.json", {"a": 1}, "JSON with a"),
+        ("a.json", {}, "JSON with nothing"),
+        ("a.json", ["shop"], "a JSON list"),
+        ("role.json", {"data": LOGIN}, "token_policies at a place that isn't theirs"),
+        ("prod/auth/jwt/role/shop.json", {"data": LOGIN}, "token_policies at"),
+        ("team.json", {"data": {"policies": ["admin"]}}, "policies at"),
+        ("old.json", {"data": {"name": "shop", "rules": GRANT}}, "rules at"),
+    ],
+)
+def test_json_that_is_nothing_known_is_refused(tmp_path: Path, name: str, content: object, got: str) -> None:
+    """Whatever it gives would be in no answer: an all-clear would be wrong."""
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(json.dumps(content))
+    with pytest.raises(ReviewError, match=f"{name}: got {got}.*; save it there, or move it out"):
+        inventory.read(tmp_path)
+
+
+def test_what_podkeys_writes_and_what_gives_no_policies_may_stand_beside(tmp_path: Path) -> None:
+    for name, content in (
+        ("cluster", {"cluster": "eu", "version": 1}),
+        ("bundle", {"apiVersion": "podkeys.dev/v1", "kind": "Bundle", "files": {}, "signature": ""}),
+        ("pki", {"data": {"allow_any_name": False}}),
+        ("auth/ldap/config", {"data": {"url": "ldaps://ldap.example.com", "token_policies": []}}),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    assert not inventory.read(tmp_path).policies
 
 
 @pytest.mark.parametrize("to", ["elsewhere", "."])

@@ -302,7 +302,7 @@ def test_what_cannot_be_read_or_written_says_which_file(folder: Path, tmp_path: 
     result = call("--out", "report", "--policies", folder, "--audit-log", "gone.log")
     assert isinstance(result.exception, click.ClickException)
     assert "gone.log" in result.exception.message
-    (folder / "cluster.json").write_text("[]")
+    (folder / "cluster.json").write_text('{"cluster": "eu"}')
     result = call("--out", "report", "--policies", folder)
     assert isinstance(result.exception, click.ClickException)
     assert "cluster.json: got no cluster, server and auth mount" in result.exception.message

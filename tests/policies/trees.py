@@ -42,7 +42,7 @@ class Tree:
 
     def start(self) -> "Tree":
         (self.root / "catalog").mkdir(parents=True)
-        (self.root / "catalog" / "manifest.json").write_bytes(b"{}\n")
+        (self.root / "catalog" / "manifest.json").write_bytes(to_bytes({"cluster": self.cluster.name}))
         (self.root / "catalog.configmap.yaml").write_bytes(b"kind: ConfigMap\n")
         (self.root / "cluster.json").write_bytes(to_bytes(cluster_json(self.cluster)))
         return self
