@@ -316,3 +316,10 @@ def test_what_a_generated_policy_lets_be_signed_is_held_to_the_boundary(
     messages = [finding.hit.message for finding in found(tree, Settings()) if finding.rule.id == "PK119"]
     assert len(messages) == bool(message)
     assert message.format(tmp_path / "boundaries" / "shop.yaml") in "".join(messages)
+
+
+def test_the_servers_own_default_policy_needs_no_auth_role(tmp_path: Path) -> None:
+    files = {name: allowing("kv/data/shop", "read") for name in ("default.hcl", "shop.hcl", "old.hcl")}
+    tree = looked_at(Example({**files, "auth/jwt/role/shop.json": role()}).written(tmp_path))
+    unowned = [finding.hit.file for finding in found(tree, Settings()) if finding.rule.id == "PK213"]
+    assert unowned == ["old.hcl"]

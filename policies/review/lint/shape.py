@@ -182,8 +182,8 @@ def old_words(tree: Tree) -> Iterator[Hit]:
 
 
 def orphans(tree: Tree) -> Iterator[Hit]:
-    """Where there are auth roles at all."""
-    named = {name for role in tree.roles for name in role.policies}
+    """Where there are auth roles at all. Tokens have `default` without one, and it can't be deleted."""
+    named = {name for role in tree.roles for name in role.policies} | {"default"}
     for name, looked in tree.policies.items():
         if tree.roles and name not in named:
             yield at_policy(
