@@ -11,13 +11,15 @@ _OWN = ("sys/", "auth/", "identity/", "cubbyhole/")
 def change(answer: Answer, operation: str, path: str, *, source: str) -> str:
     """In words; `source`: the role file of a generated policy, or empty. Empty for what is allowed."""
     reason, capability = answer.decision.reason, answer.decision.capability
-    at = place(answer.stanzas[-1]) if answer.stanzas else ""
+    last = answer.stanzas[-1] if answer.stanzas else None
+    at = place(last) if last else ""
+    closer = "" if last and last.path == path else f', or name "{path}" in a closer stanza'
     if reason in (Reason.NO_MATCH, Reason.CAPABILITY) and source:
         return _role_file(operation, path, source)
     return {
         Reason.NO_MATCH: f'add: path "{path}" {{ capabilities = ["{capability}"] }}',
         Reason.CAPABILITY: f'add "{capability}" to the capabilities at {at}',
-        Reason.DENIED: f'remove the denial at {at}, or name "{path}" in a closer stanza',
+        Reason.DENIED: f"remove the denial at {at}{closer}",
         Reason.SUDO: f'add "sudo" to the capabilities at {at}: the server protects this path',
     }.get(reason, "")
 
