@@ -200,7 +200,9 @@ def test_a_prefix_is_shared_where_another_policy_names_something_below_it(tmp_pa
 
 def test_a_catalog_says_what_is_of_version_one(tmp_path: Path) -> None:
     policy = {"shop.hcl": allowing("kv/reports/sftp", "read")}
-    catalog = {"catalog/shop.json": '{"sftp": {"engine": "kv1", "env": false, "path": "kv/reports/sftp"}}'}
+    catalog = {
+        "catalog/shop.json": '{"cluster": "east", "sftp": {"engine": "kv1", "env": false, "path": "kv/reports/sftp"}}'
+    }
     assert ids(tmp_path / "unknown", policy) == {"PK110"}
     assert ids(tmp_path / "known", policy | catalog) == set()
 
