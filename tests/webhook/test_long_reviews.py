@@ -10,7 +10,7 @@ from tests.webhook import serving
 from tests.webhook.serving import Webhook, post, review
 from webhook.incoming import LONG, MAX_BODY, Incoming
 
-LIMIT = 256 * 1024  # KiB; `resources.limits.memory` of the chart
+LIMIT = 320 * 1024  # KiB; `resources.limits.memory` of the chart
 TOLERATION = b'{"key":{}},'  # the smaller an object, the more memory for its bytes
 
 
