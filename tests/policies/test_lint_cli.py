@@ -178,18 +178,48 @@ def test_what_is_wrong_in_the_settings_is_told_with_its_place(text: str, message
         ("--severity", "PK000=low"),
         ("--severity", "PK115"),
         ("--severity", "PK115=worst"),
-        ("--config", "nowhere.yaml"),
         ("--fail-on", "off"),
+        ("--json", "--format", "sarif"),
+        ("--json", "--format", "text"),
     ],
 )
 def test_wrong_arguments_are_a_matter_of_usage(folder: Path, arguments: tuple[str, ...]) -> None:
     assert isinstance(call("--policies", folder, *arguments).exception, click.UsageError)
 
 
+def test_json_twice_is_json(folder: Path) -> None:
+    assert (
+        call("--policies", folder, "--json", "--format", "json").output
+        == call("--policies", folder, "--json").output
+    )
+
+
+@pytest.mark.parametrize("command", [("lint",), ("audit", "--out", "report"), ("diff", "exported")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("waivers: 3", "podkeys-lint.yaml:1:10: waivers: got the number 3, expected a list, such as [3]"),
+        ("", "nowhere.yaml: no such file, expected severities and waivers"),
+    ],
+)
+def test_a_file_of_waivers_that_can_not_be_read_is_no_answer(
+    folder: Path, command: tuple[str, ...], text: str, message: str
+) -> None:
+    """The same words and 64 from each command that takes it: 1 would be findings, or new access."""
+    where = ("--config", "nowhere.yaml") if not text else ()
+    if text:
+        config(text)
+    last = (str(folder),) if command[0] == "diff" else ("--policies", str(folder))
+    words = ["policies", *command, *last, *where]
+    error = click.testing.CliRunner().invoke(podkeys.cli, words, standalone_mode=False).exception
+    assert isinstance(error, click.ClickException)
+    assert (error.exit_code, error.message) == (64, message)
+
+
 def test_no_folder_is_no_success(folder: Path) -> None:
     result = call("--policies", folder / "nowhere")
     assert isinstance(result.exception, click.ClickException)
-    assert "no such folder" in result.exception.message
+    assert (result.exception.exit_code, "no such folder" in result.exception.message) == (64, True)
 
 
 def test_a_folder_without_policies_is_no_success(folder: Path) -> None:

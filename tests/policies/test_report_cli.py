@@ -308,13 +308,6 @@ def test_what_cannot_be_read_or_written_says_which_file(folder: Path, tmp_path: 
     assert "cluster.json: got no cluster, server and auth mount" in result.exception.message
 
 
-def test_settings_that_are_wrong_are_usage(folder: Path) -> None:
-    Path("waivers.yaml").write_text("waivers: 3\n")
-    result = call("--out", "report", "--policies", folder, "--config", "waivers.yaml")
-    assert isinstance(result.exception, click.UsageError)
-    assert "waivers.yaml:1" in result.exception.message
-
-
 def test_a_folder_outside_a_repository_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "exported").mkdir()

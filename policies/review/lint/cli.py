@@ -42,9 +42,7 @@ from policies.roles.inside import OPEN
     "--format",
     "form",
     type=click.Choice(["text", "json", "sarif"]),
-    default="text",
-    show_default=True,
-    help="sarif for code hosts.",
+    help="sarif for code hosts. Default: text.",
 )
 def lint(
     folder: Path,
@@ -55,7 +53,7 @@ def lint(
     fail_on: str | None,
     dialect: str,
     as_json: bool,
-    form: str,
+    form: str | None,
     **server: Any,  # noqa: ANN401 - click's own
 ) -> int:
     """List what policies and auth roles let happen that nobody would want, each with its place and what to do.
@@ -69,21 +67,29 @@ def lint(
       podkeys policies lint --address https://vault.example.com:8200 --severity PK214=off
       podkeys policies lint --format sarif > lint.sarif
 
-    Exit codes: 0 nothing from --fail-on on; 1 findings; 64 usage; 69 no answer from the server.
+    Exit codes: 0 nothing from --fail-on on; 1 findings; 64 usage, or what can't be read; 69 no answer from the server.
     """  # noqa: D301 - \b is click's mark for lines as they stand
-    try:
-        chosen = settings.overridden(settings_file.read_settings(file), severities, fail_on or "")
-    except (ReviewError, ProblemsError) as error:
-        raise click.UsageError(str(error)) from None
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"got --json and --format {form}, expected one of them")
     now = datetime.now(UTC)
     try:
+        chosen = _overridden(settings_file.read_settings(file), severities, fail_on)
         looked = _looked(boundaries, Reading(DIALECTS[dialect], now), folder, **server)
     except (ReviewError, ProblemsError) as error:
-        raise click.ClickException(str(error)) from None
+        raise options.Unanswered(str(error)) from None
     found = run.lint(looked, chosen, now.date())
     where = server["address"] or folder.as_posix()
     click.echo(_shown(found, where, file or settings_file.DEFAULT_FILE, "json" if as_json else form))
     return int(found.fails(chosen.fail_on))
+
+
+def _overridden(
+    written: settings.Settings, severities: tuple[str, ...], fail_on: str | None
+) -> settings.Settings:
+    try:
+        return settings.overridden(written, severities, fail_on or "")
+    except ReviewError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _looked(boundaries: Path | None, reading: Reading, folder: Path, **server: Any) -> Tree:  # noqa: ANN401 - click's own
@@ -95,7 +101,7 @@ def _looked(boundaries: Path | None, reading: Reading, folder: Path, **server: A
     return found
 
 
-def _shown(found: run.Report, where: str, file: Path, form: str) -> str:
+def _shown(found: run.Report, where: str, file: Path, form: str | None) -> str:
     if form == "sarif":
         return json.dumps(sarif.document(found, where, version("podkeys")), indent=2)
     if form == "json":

@@ -77,7 +77,7 @@ def audit(
     try:
         settings = settings_file.read_settings(file)
     except (ReviewError, ProblemsError) as error:
-        raise click.UsageError(str(error)) from None
+        raise options.Unanswered(str(error)) from None
     try:
         sources = Sources(folder, settings, limits(boundaries), ref, audit_log)
         facts = collected(sources, Reading(DIALECTS[dialect], time))
