@@ -72,18 +72,24 @@ def _at(text: str, offset: int, name: str, message: str) -> PolicyError:
 
 
 def _tree(text: str, dialect: Dialect) -> Object:
-    if text.strip().startswith("{"):
-        return json_form.parse(text)
-    return hcl.parse(text, duplicates=dialect.duplicates)
+    return json_form.parse(text) if _is_json(text) else hcl.parse(text, duplicates=dialect.duplicates)
+
+
+def _is_json(text: str) -> bool:
+    return text.strip().startswith("{")
 
 
 class _Reader:
-    """From items to stanzas; it knows where lines begin."""
+    """From items to stanzas; it knows where lines begin.
+
+    A stanza's place is that of its word `path`; in JSON, where all of them may share one, that of its own key.
+    """
 
     def __init__(self, text: str, name: str, dialect: Dialect, now: datetime | None) -> None:
         self._name = name
         self._dialect = dialect
         self._now = now
+        self._is_json = _is_json(text)
         self._lines = [0, *(found.end() for found in re.finditer("\n", text))]
 
     def stanza(self, item: Item) -> Stanza:
@@ -91,8 +97,7 @@ class _Reader:
         path = decode.label(key)
         _check_template(path, key.offset)
         items = decode.attributes(item.value, self._dialect.attributes)
-        line = bisect_right(self._lines, item.keys[0].offset)
-        column = item.keys[0].offset - self._lines[line - 1] + 1
+        line, column = self._place((key if self._is_json else item.keys[0]).offset)
         written = _written(items)
         if written.expiration and self._now and self._now > written.expiration:
             return Stanza(
@@ -107,6 +112,10 @@ class _Reader:
         return Stanza(
             self._name, path, granted, line, column, constraints, written.expiration, written.legacy
         )
+
+    def _place(self, offset: int) -> tuple[int, int]:
+        line = bisect_right(self._lines, offset)
+        return line, offset - self._lines[line - 1] + 1
 
     def _capabilities(self, written: "_Written", offset: int) -> frozenset[str]:
         """With `deny` among them, what stands behind it isn't looked at."""
