@@ -1,5 +1,6 @@
 """The `podkeys` command: joins the packages' command groups, loads each only when it is called, maps exit codes."""
 
+import errno
 import importlib
 import signal
 import sys
@@ -11,6 +12,9 @@ import click
 
 EXIT_USAGE = 64
 EXIT_BUG = 70
+EXIT_DISK = 74  # sysexits.h, EX_IOERR: what was asked has no answer, and it is no bug
+
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 GROUPS = {
     "certs": ("certs.cli", "Show and verify certificates and SVIDs"),
@@ -56,7 +60,7 @@ def cli() -> None:
 
     \b
     Exit codes: 0 yes, 1 no (refused, stale, findings), 2 changes (plan), 64 usage,
-    69 server unreachable, 70 bug.
+    69 server unreachable, 70 bug, 74 disk full.
     """  # noqa: D301 - click reads the character
 
 
@@ -88,14 +92,24 @@ def main() -> None:
             err=True,
         )
         sys.exit(1)
-    except Exception as error:  # noqa: BLE001 - the last resort: say it is a bug, without any value
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        click.echo(
-            f"podkeys: bug: {type(error).__name__} at {place.filename}:{place.lineno}; please report it",
-            err=True,
-        )
-        sys.exit(EXIT_BUG)
+    except Exception as error:  # noqa: BLE001 - the last resort
+        sys.exit(_failed(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _failed(error: Exception) -> int:
+    """Say that a disk is full or broken, else that it is a bug, without any value. The exit code."""
+    if isinstance(error, OSError) and error.errno in _DISK:
+        where = error.filename or "the output"
+        click.echo(
+            f"Error: {where}: can't be written: {error.strerror}; write it where there is room", err=True
+        )
+        return EXIT_DISK
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    click.echo(
+        f"podkeys: bug: {type(error).__name__} at {place.filename}:{place.lineno}; please report it", err=True
+    )
+    return EXIT_BUG
 
 
 if __name__ == "__main__":

@@ -298,7 +298,7 @@ def test_what_cannot_be_read_or_written_says_which_file(folder: Path, tmp_path: 
     (tmp_path / "taken").write_text("")
     result = call("--out", "taken/report", "--policies", folder)
     assert isinstance(result.exception, click.ClickException)
-    assert "taken/report: can't be read or written" in result.exception.message
+    assert "taken/report: can't be written: Not a directory" in result.exception.message
     result = call("--out", "report", "--policies", folder, "--audit-log", "gone.log")
     assert isinstance(result.exception, click.ClickException)
     assert "gone.log" in result.exception.message

@@ -85,18 +85,25 @@ def audit(
     except (ReviewError, ProblemsError, TooManyError) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
-        raise click.ClickException(f"{error.filename}: can't be read or written: {error.strerror}") from None
+        if not error.filename:
+            raise
+        raise click.ClickException(f"{error.filename}: can't be read: {error.strerror}") from None
     click.echo(f"Wrote {', '.join(map(str, written))}.")
     return 0
 
 
 def _write(out: Path, facts: Facts) -> list[Path]:
-    """Raises OSError."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Raises ReviewError."""
     texts = {"html": write.html(facts), "md": write.markdown(facts), "json": document(facts)}
-    written = []
-    for ending, text in texts.items():
-        path = out / f"audit.{ending}"
-        path.write_text(text, encoding="utf-8")
-        written.append(path)
+    written: list[Path] = []
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for ending, text in texts.items():
+            written.append(out / f"audit.{ending}")
+            written[-1].write_text(text, encoding="utf-8")
+    except OSError as error:  # a full disk names no file
+        where = error.filename or written[-1]
+        raise ReviewError(
+            f"{where}: can't be written: {error.strerror}; name another folder with --out"
+        ) from None
     return written

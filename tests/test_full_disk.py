@@ -1,0 +1,44 @@
+"""A disk without room is said to be that, and by an exit code that is no answer."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[1] / "deploy" / "example"
+FULL = Path("/dev/full")  # takes nothing: each write says that no space is left (full(4))
+
+pytestmark = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+
+
+def podkeys(*words: str, output: Path) -> subprocess.CompletedProcess[str]:
+    with output.open("w") as file:
+        command = [sys.executable, "-m", "podkeys", "policies", *words]
+        return subprocess.run(
+            command, cwd=EXAMPLE, stdout=file, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("lint",),
+        ("lint", "--format", "sarif"),
+        ("who-can", "read", "kv/data/payments/stripe", "--json"),
+        ("audit", "--help"),
+    ],
+)
+def test_an_answer_for_which_there_is_no_room_is_none(words: tuple[str, ...]) -> None:
+    done = podkeys(*words, output=FULL)
+    assert done.returncode == 74
+    assert done.stderr == (
+        "Error: the output: can't be written: No space left on device; write it where there is room\n"
+    )
+
+
+def test_the_file_of_a_report_that_has_no_room_is_named(tmp_path: Path) -> None:
+    (tmp_path / "audit.md").symlink_to(FULL)
+    done = podkeys("audit", "--out", str(tmp_path), output=tmp_path / "said")
+    assert done.returncode == 1
+    assert f"{tmp_path}/audit.md: can't be written: No space left on device" in done.stderr
