@@ -82,7 +82,8 @@ def _by_transit(key: str, text: bytes, address: str, **server: Path | str | None
     mount, _, name = key.rpartition("/")
     ca_file, token_file = server["ca_file"], server["token_file"]
     cluster = anywhere(address, str(server["server_namespace"]), Path(ca_file).read_text() if ca_file else "")
-    token = read_token(Path(token_file) if token_file else None, os.environ)
+    needs = f"its policy must allow update on {mount}/sign/{name}"
+    token = read_token(Path(token_file) if token_file else None, os.environ, needs)
     with connect(cluster, token) as connected:
         answer = connected.ask(f"{mount}/sign/{name}", {"input": base64.b64encode(text).decode()})
     signature = str(answer.get("signature", "")).rpartition(":")[2]

@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ import click
 
 from policies.apply import bundle as bundles
 from policies.apply import derived, report, scope, session, several, show
+from policies.apply.credentials import read_token
 from policies.apply.errors import ApplyError, TargetError
 from policies.apply.options import servers_options
 from policies.apply.outcome import Outcome, worst
@@ -97,6 +99,8 @@ def _run(
     try:
         asked = _asked(**options)
         named = several.clusters(asked.generated) if every else list(dict.fromkeys(clusters))
+        _check_token(asked.token_file, alone=alone)
+        _check_targets(asked, named, parallel)
     except ApplyError as error:
         _tell(error)
         return error.exit_code
@@ -106,8 +110,7 @@ def _run(
         begun = several.each(named, parallel, lambda name: work(name, asked, _outside()))
         outcomes = sorted(_watched(begun, len(named), applied=applied), key=lambda one: one.cluster)
     _print(outcomes, alone=alone, applied=applied, as_json=as_json)
-    codes = [outcome.exit_code(applied=applied) for outcome in outcomes]
-    return worst([*codes, *_unmatched(outcomes, asked.generated)])
+    return worst(outcome.exit_code(applied=applied) for outcome in outcomes)
 
 
 def _asked(
@@ -124,17 +127,34 @@ def _asked(
     return Asked(generated=generated, reviewed=reviewed, edited=edited, scope=scope.parse(targets), **options)
 
 
-def _unmatched(outcomes: Sequence[Outcome], generated: Path) -> list[int]:
-    """The exit code for targets that name nothing, where there are some."""
-    unknown = several.unmatched(outcomes)
-    if not unknown:
-        return []
-    error = TargetError(
-        f"--target {', '.join(sorted(unknown))}: got no such service role in {generated} nor on the server, "
-        "expected NAMESPACE or NAMESPACE/ROLE as in the tree"
-    )
-    _tell(error)
-    return [error.exit_code]
+def _check_token(file: Path | None, *, alone: bool) -> None:
+    """One that all clusters lack is told once. Raises TokenError."""
+    if not alone and file is None:
+        read_token(
+            None,
+            os.environ,
+            "`podkeys policies plan --cluster NAME` without one prints the policy that it needs",
+        )
+
+
+def _check_targets(asked: Asked, clusters: Sequence[str], parallel: int) -> None:
+    """Raises TargetError, before anything is written, for what is neither in a tree nor on a server.
+
+    A server is asked only where no tree knows it: a role that is to be pruned is there alone.
+    """
+    known = several.service_roles(asked.generated, clusters) if asked.scope.targets else frozenset()
+    looking = replace(asked, scope=asked.scope.outside(known), prune=False, revoke=False)
+    if not looking.scope.targets:
+        return
+    found = several.each(clusters, parallel, lambda name: session.plan(name, looking, _outside()))
+    unknown = sorted(several.unmatched(tuple(found)))
+    if unknown:
+        near = [name for target in unknown for name in scope.nearest(target, known)]
+        meant = f"; the nearest there: {', '.join(dict.fromkeys(near))}" if near else ""
+        raise TargetError(
+            f"--target {', '.join(unknown)}: got no such service role in {asked.generated} nor on the server, "
+            f"expected NAMESPACE or NAMESPACE/ROLE as in the tree{meant}; nothing was done"
+        )
 
 
 def _check_usage(

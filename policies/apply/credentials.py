@@ -8,8 +8,8 @@ from policies.apply.errors import TokenError
 TOKEN_VARIABLES = ("BAO_TOKEN", "VAULT_TOKEN")  # the order of OpenBao's own command
 
 
-def read_token(file: Path | None, environment: Mapping[str, str]) -> str:
-    """Raises TokenError."""
+def read_token(file: Path | None, environment: Mapping[str, str], needs: str = "") -> str:
+    """`needs`: what the token must be allowed, for whoever has none yet. Raises TokenError."""
     if file is not None:
         try:
             return file.read_text().strip()
@@ -24,9 +24,8 @@ def read_token(file: Path | None, environment: Mapping[str, str]) -> str:
     for variable in TOKEN_VARIABLES:
         if token := environment.get(variable, "").strip():
             return token
-    raise TokenError(
-        "no token; set BAO_TOKEN or VAULT_TOKEN, or give --token-file FILE (docs/apply.md says which policy it needs)"
-    )
+    hint = f"; {needs}" if needs else ""
+    raise TokenError(f"no token; set BAO_TOKEN or VAULT_TOKEN, or give --token-file FILE{hint}")
 
 
 def of_cluster(file: Path | None, cluster: str) -> Path | None:

@@ -2,7 +2,7 @@
 
 
 class ApplyError(Exception):
-    """`exit_code` is what the command ends with: 1 refused, 69 no answer from the server."""
+    """`exit_code` is what the command ends with: 1 refused, 64 usage, 69 no answer from the server."""
 
     exit_code = 1
 
@@ -12,7 +12,9 @@ class TreeError(ApplyError):
 
 
 class TargetError(ApplyError):
-    """`--target` names nothing."""
+    """`--target` names nothing. The command line is wrong, and nothing was done."""
+
+    exit_code = 64
 
 
 class TokenError(ApplyError):

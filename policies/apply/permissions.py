@@ -20,6 +20,13 @@ def revoking_policy() -> str:
     return "\n".join(_stanza(path, capabilities) for path, capabilities in _REVOKING.items())
 
 
+def needed_policy(cluster: Cluster, *, revoke: bool) -> str:
+    """What to tell somebody who has no token yet."""
+    if revoke:
+        return f"its policy:\n\n{applying_policy(cluster)}\n{revoking_policy()}"
+    return f"its policy (for plan, `list` and `read` of it are enough):\n\n{applying_policy(cluster)}"
+
+
 def needed(cluster: Cluster, path: str) -> str:
     """The stanza of `applying_policy` or `revoking_policy` that covers `path`; "" for a path that neither covers."""
     if path in _REVOKING:

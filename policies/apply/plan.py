@@ -49,7 +49,7 @@ class Plan:
     """`steps` are in the order of writing. `kept`: ours, no longer in the tree, not to be deleted.
 
     `foreign`: named like ours, but no policy with our mark owns them. `blocked`: not written because
-    something else of the same service role is in conflict. `unmatched`: targets that name no service role, here or there.
+    something else of the same service role is in conflict.
     """
 
     cluster: Cluster

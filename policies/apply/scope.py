@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from policies import names
 from policies.apply.errors import TargetError
 from policies.apply.state import Desired
+
+_NEAREST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,11 @@ class Scope:
         known = frozenset(owners)
         return frozenset(str(one) for one in self.targets if not any(_names(one, path) for path in known))
 
+    def outside(self, roles: Iterable[str]) -> "Scope":
+        """The targets that name none of these, each `NAMESPACE/ROLE`."""
+        known = {name for role in roles for name in (role, role.partition("/")[0])}
+        return Scope(tuple(one for one in self.targets if str(one) not in known))
+
 
 EVERYTHING = Scope()
 
@@ -47,6 +55,14 @@ EVERYTHING = Scope()
 def parse(texts: Iterable[str]) -> Scope:
     """Of `NAMESPACE` and `NAMESPACE/ROLE`. Raises TargetError."""
     return Scope(tuple(dict.fromkeys(map(_target, texts))))
+
+
+def nearest(target: str, roles: Iterable[str]) -> list[str]:
+    """Which of `NAMESPACE/ROLE` may have been meant, the likeliest first: also by a role without its namespace."""
+    known = sorted(roles)
+    same = [role for role in known if role.partition("/")[2] == target]
+    near = get_close_matches(target, [*known, *{role.partition("/")[0] for role in known}], _NEAREST)
+    return [*same, *near][:_NEAREST]
 
 
 def _target(text: str) -> Target:

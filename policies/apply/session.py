@@ -10,6 +10,7 @@ from policies.apply.credentials import of_cluster, read_token
 from policies.apply.errors import ApplyError
 from policies.apply.meaning import effects
 from policies.apply.outcome import Notes, Outcome
+from policies.apply.permissions import needed_policy
 from policies.apply.plan import Plan, Step
 from policies.apply.protections import lacking
 from policies.apply.scope import Scope
@@ -109,7 +110,8 @@ def _outcome(name: str, asked: Asked, outside: Outside, work: Callable[[_Work], 
     try:
         desired = asked.scope.limited(tree.read(asked.generated, name, asked.reviewed))
         derived.check(asked.generated, asked.edited, name)
-        token = read_token(of_cluster(asked.token_file, name), outside.environment)
+        needs = needed_policy(desired.cluster, revoke=asked.revoke)
+        token = read_token(of_cluster(asked.token_file, name), outside.environment, needs)
         with connect(desired.cluster, token, asked.address) as server:
             work(_Work(desired, server, asked, outside, found))
     except ApplyError as error:

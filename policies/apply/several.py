@@ -19,6 +19,12 @@ def clusters(generated: Path) -> list[str]:
     return found
 
 
+def service_roles(generated: Path, clusters: Iterable[str]) -> frozenset[str]:
+    """`NAMESPACE/ROLE` of all in the trees of these clusters."""
+    policies = (path for name in clusters for path in (generated / name).glob("*/*/policy.hcl"))
+    return frozenset(f"{path.parts[-3]}/{path.parts[-2]}" for path in policies)
+
+
 def each(
     names: Iterable[str], at_once: int, work: Callable[[str], Outcome]
 ) -> Generator[Outcome, None, None]:

@@ -16,6 +16,7 @@ from demo.mounts import Mounts
 from demo.service_accounts import Issuer
 from policies.apply import cli, plan, run, tree
 from policies.apply.errors import ApplyError, RefusedError, TokenError, UnreachableError
+from policies.apply.permissions import applying_policy
 from policies.apply.server import connect
 from policies.catalog import Cluster
 from tests.policies import trees
@@ -314,7 +315,8 @@ def test_a_token_comes_from_the_file_or_the_environment_and_never_from_home(tmp_
         none = run_plan(made, HOME=str(tmp_path))
         assert (none.return_value, server.asked) == (1, [])
         assert "BAO_TOKEN" in none.output
-        assert "docs/apply.md" in none.output
+        assert "--token-file" in none.output
+        assert applying_policy(made.cluster) in none.output
         for expected, more, environment in (
             ("from-file", ["--token-file", str(tmp_path / "token")], {"BAO_TOKEN": "from-bao"}),
             ("from-bao", [], {"BAO_TOKEN": "from-bao", "VAULT_TOKEN": "from-vault"}),

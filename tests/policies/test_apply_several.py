@@ -145,7 +145,17 @@ def test_a_target_must_be_known_to_one_cluster_only(fleet: Fleet, made: list[tre
     made[1].role("shop", "shop")
     some = ("--cluster=c00", "--cluster=c01", "--target=shop")
     assert podkeys("plan", made[0].top, fleet.bao.root_token, *some).return_value == 2
-    assert podkeys("plan", made[0].top, fleet.bao.root_token, *some, "--target=nowhere").return_value == 1
+    found = document(podkeys("plan", made[0].top, fleet.bao.root_token, *some, "--json"))["clusters"]
+    assert [one["unmatchedTargets"] for one in found] == [["shop"], []]
+    mistaken = podkeys("apply", made[0].top, fleet.bao.root_token, *some, "--target=nowhere")
+    assert (mistaken.return_value, "--target nowhere: got no such" in mistaken.stderr) == (64, True)
+    assert Standing(fleet.bao, made[1].cluster).everything() == {}
+
+
+def test_a_token_that_all_lack_is_told_once(made: list[trees.Tree]) -> None:
+    result = podkeys("apply", made[0].top, "", "--all")
+    assert (result.return_value, result.output.count("no token")) == (1, 1)
+    assert "podkeys policies plan --cluster NAME" in result.stderr
 
 
 def test_a_terminal_sees_a_bar(fleet: Fleet, made: list[trees.Tree]) -> None:

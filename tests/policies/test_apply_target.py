@@ -11,7 +11,7 @@ from demo.openbao import Server
 from policies.apply import scope
 from policies.apply.errors import TargetError
 from tests.policies import trees
-from tests.policies.applying import Standing, document, forget, podkeys
+from tests.policies.applying import Standing, forget, podkeys
 
 EAST = ("--cluster", "east")
 
@@ -60,13 +60,38 @@ def test_a_conflict_elsewhere_is_not_in_the_way(bao: Server, made: trees.Tree) -
     assert podkeys("apply", made.top, bao.root_token, *EAST).return_value == 1
 
 
-@pytest.mark.parametrize("target", ["payments/shop", "nowhere"])
-def test_a_target_that_names_nothing_is_a_mistake(bao: Server, made: trees.Tree, target: str) -> None:
-    result = podkeys("plan", made.top, bao.root_token, *EAST, "--target", target, "--target", "shop")
-    assert result.return_value == 1
-    assert f"--target {target}: got no such service role in" in result.output
-    found = document(podkeys("plan", made.top, bao.root_token, *EAST, "--target", target, "--json"))
-    assert found["unmatchedTargets"] == [target]
+@pytest.mark.parametrize(
+    ("target", "meant"),
+    [
+        ("payments/refund", "; the nearest there: payments/refunds, "),
+        ("refunds", "; the nearest there: payments/refunds; nothing was done"),
+        ("paymets", "; the nearest there: payments, "),
+        ("nowhere", "as in the tree; nothing was done"),
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_a_target_that_names_nothing_is_a_mistake(
+    bao: Server, made: trees.Tree, command: str, target: str, meant: str
+) -> None:
+    """Nothing is written of what else is named, and no plan is shown that looks like an answer."""
+    result = podkeys(command, made.top, bao.root_token, *EAST, "--target", target, "--target", "shop")
+    assert (result.return_value, result.stdout) == (64, "")
+    assert f"--target {target}: got no such service role in {made.top} nor on the server" in result.stderr
+    assert meant in result.stderr
+    assert Standing(bao, made.cluster).everything() == {}
+
+
+def test_a_target_of_the_server_alone_is_known(bao: Server, made: trees.Tree) -> None:
+    podkeys("apply", made.top, bao.root_token, *EAST)
+    shutil.rmtree(made.root / "shop")
+    for target in ("shop", "shop/shop"):
+        plan = podkeys("plan", made.top, bao.root_token, *EAST, "--prune", "--target", target)
+        assert (plan.return_value, "5 to delete" in plan.output) == (2, True)
+
+
+def test_where_no_server_answers_what_is_in_no_tree_is_not_called_a_mistake(made: trees.Tree) -> None:
+    result = podkeys("plan", made.top, "any", *EAST, "--address", "http://127.0.0.1:1", "--target", "nowhere")
+    assert (result.return_value, "no answer" in result.stderr) == (69, True)
 
 
 @pytest.mark.parametrize("target", ["", "/", "payments/", "Payments", "a/b/c", "pay*", "../x"])
