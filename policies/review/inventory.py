@@ -23,6 +23,7 @@ from policies.acl.logins import Account, Login, accounts, login
 from policies.acl.times import moment
 from policies.apply.state import loose
 from policies.review import identity
+from policies.review.clusters import Cluster
 from policies.review.errors import ReviewError
 from policies.review.identity import Entity, Group, Identity, TokenRole
 
@@ -92,7 +93,7 @@ class Other:
 class Inventory:
     """Policies by name in lower case, as the server keeps them; sorted by name. `plain`: paths of key-value version 1, where a catalog tells.
 
-    `unread`: auth mounts whose logins aren't known, in words.
+    `unread`: auth mounts whose logins aren't known, in words. `cluster`: the one whose namespaces are looked up, if any.
     """
 
     policies: Mapping[str, PolicyFile]
@@ -101,6 +102,7 @@ class Inventory:
     identity: Identity = field(default_factory=Identity)
     unread: tuple[str, ...] = ()
     others: tuple[Other, ...] = ()
+    cluster: Cluster | None = None
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -114,9 +116,12 @@ Found: TypeAlias = PolicyFile | AuthRole | Entity | Group | TokenRole | Other | 
 def read(folder: Path) -> Inventory:
     """Raises ReviewError, which names the file."""
     if not folder.is_dir():
-        raise ReviewError(
-            f"{folder}: no such folder; expected one with policies (*.hcl) and auth roles (*.json)"
+        got = (
+            f"got a file, expected a folder, such as {folder.parent},"
+            if folder.exists()
+            else "no such folder; expected one"
         )
+        raise ReviewError(f"{folder}: {got} with policies (*.hcl) and auth roles (*.json)")
     found = [_file(folder, name) for name in _files(str(folder))]
     roles = sorted(
         (one for one in found if isinstance(one, AuthRole)), key=lambda role: (role.mount, role.name)

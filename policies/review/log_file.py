@@ -1,5 +1,6 @@
 """An audit log, in a file or on standard input, read into a replay; on a terminal with a progress bar."""
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from policies.review.errors import ReviewError
 from policies.review.replay import Replay
 
 _MANY_WRONG = 1000
+_GZIP = b"\x1f\x8b"  # RFC 1952, section 2.3.1
 
 
 def read_log(audit_log: Path, run: Replay) -> int:
@@ -26,6 +28,8 @@ def read_log(audit_log: Path, run: Replay) -> int:
                 entry = auditlog.entry(line)
             except ValueError:
                 wrong += 1
+                if wrong + right == 1 and line.startswith(_GZIP):
+                    raise _packed(audit_log) from None
                 if wrong > _MANY_WRONG and wrong > run.found.requests:
                     raise ReviewError(
                         f"{audit_log}: got {wrong} lines that are no entries, expected a JSON object a line"
@@ -39,6 +43,14 @@ def read_log(audit_log: Path, run: Replay) -> int:
             f"{audit_log}: got {wrong} lines and no entry of an audit log, expected a JSON object a line"
         )
     return wrong
+
+
+def _packed(audit_log: Path) -> ReviewError:
+    name = "FILE" if str(audit_log) == "-" else shlex.quote(str(audit_log))
+    return ReviewError(
+        f"{audit_log}: got what gzip packed, expected a JSON object a line; "
+        f"unpack it on the way, with - for the log: zcat {name} | podkeys policies replay - …"
+    )
 
 
 @contextmanager

@@ -222,6 +222,13 @@ def test_no_folder_is_no_success(folder: Path) -> None:
     assert (result.exception.exit_code, "no such folder" in result.exception.message) == (64, True)
 
 
+def test_a_file_is_no_folder_and_is_said_to_be_one(folder: Path) -> None:
+    result = call("--policies", folder / "shop.hcl")
+    assert isinstance(result.exception, click.ClickException)
+    expected = "exported/shop.hcl: got a file, expected a folder, such as exported, with policies"
+    assert result.exception.message.startswith(expected)
+
+
 def test_a_folder_without_policies_is_no_success(folder: Path) -> None:
     """A gate that looks at the wrong folder must not be green."""
     other = folder / "roles"

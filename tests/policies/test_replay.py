@@ -1,5 +1,6 @@
 """`podkeys policies replay` on the audit log of a real server."""
 
+import gzip
 import json
 import urllib.error
 from collections.abc import Iterator
@@ -190,6 +191,17 @@ def test_a_file_without_any_entry_is_no_log_of_unused_access(
     result = call(log, "--against", against)
     assert isinstance(result.exception, click.ClickException)
     assert f"got {len(text.splitlines())} lines and no entry of an audit log" in result.exception.message
+
+
+@pytest.mark.parametrize("entries", [1, 50_000])
+def test_of_a_packed_log_it_is_said_how_it_is_unpacked(tmp_path: Path, against: Path, entries: int) -> None:
+    """However many lines it would be taken for; and from standard input, too."""
+    log = tmp_path / "audit log.gz"
+    log.write_bytes(gzip.compress(b"".join(b'{"n": %d}\n' % number for number in range(entries))))
+    for result in (call(log, "--against", against), call("-", "--against", against, given=log.read_bytes())):
+        assert isinstance(result.exception, click.ClickException)
+        assert "got what gzip packed" in result.exception.message
+    assert f"zcat '{log}' | podkeys policies replay - " in str(call(log, "--against", against).exception)
 
 
 def test_a_log_that_is_not_there_is_said_in_words(against: Path) -> None:
