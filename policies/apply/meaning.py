@@ -99,7 +99,8 @@ def _text(name: str, state: State) -> str | None:
 
 def _rules(side: Side) -> Rules:
     names, state = side
-    texts = {name: text for name in names if (text := _text(name, state)) is not None}
+    ordered = sorted(names)  # as the server keeps those of a token: of two control groups the first wins
+    texts = {name: text for name in ordered if (text := _text(name, state)) is not None}
     return Rules(parse_policy(text, name) for name, text in texts.items())
 
 

@@ -12,7 +12,7 @@ from policies.apply import report, show, tree
 from policies.apply.meaning import Effect, effects
 from policies.apply.outcome import Notes, Outcome
 from policies.apply.plan import decide
-from policies.apply.state import Current, Desired, Stored
+from policies.apply.state import Current, Desired, Item, Stored
 from policies.review.diff import Side, changes
 from policies.review.inventory import read
 from policies.review.subjects import Policies, Reading
@@ -97,6 +97,28 @@ def test_who_keeps_a_login_that_is_not_in_the_tree_gains_by_its_policy_too(desir
     )
     gaining = {who.partition(",")[0] for who, path, *_ in said(meant(desired, current)) if "stripe" in path}
     assert gaining == {"api in payments", "worker in payments"}
+
+
+def held(name: str, group: str) -> Stored:
+    """A policy that lets one path be read once somebody in this group has agreed."""
+    factor = f'factor "{group}" {{ controlled_capabilities = ["read"], identity {{ group_names = ["{group}"], approvals = 1 }} }}'
+    text = trees.policy_text("kv/data/payments/stripe", name=name)
+    return Stored({"policy": text.replace("]\n}", f"]\n  control_group = {{ {factor} }}\n}}")})
+
+
+@pytest.mark.parametrize(("changed", "limited"), [("podkeys.east.a.a", True), (trees.PAYMENTS, False)])
+def test_of_two_control_groups_the_first_by_name_decides(
+    desired: Desired, changed: str, *, limited: bool
+) -> None:
+    """The server sorts the policies of a token, in whatever order the role names them."""
+    login, names = desired.items[LOGIN], [trees.PAYMENTS, "podkeys.east.a.a"]
+    current = {f"sys/policies/acl/{name}": held(name, "before") for name in names}
+    current[LOGIN] = Stored({**login.fields, "token_policies": names})
+    item = Item("policy", f"sys/policies/acl/{changed}", POLICY, held(changed, "after").fields, "policy.hcl")
+    wanted = dataclasses.replace(
+        desired, items={item.path: item, LOGIN: dataclasses.replace(login, fields=current[LOGIN].fields)}
+    )
+    assert [change.limits for one in meant(wanted, current) for change in one.changes] == [True] * limited
 
 
 def test_a_policy_that_is_not_ours_is_told_and_not_guessed_at(desired: Desired) -> None:
