@@ -131,6 +131,14 @@ def test_a_pattern_of_namespaces_is_shown_where_it_stands(tmp_path: Path) -> Non
     assert login[hit.column - 1 :].startswith('"bound_service_account_namespaces"')
 
 
+def test_a_missing_policy_is_shown_where_the_role_names_its_policies(tmp_path: Path) -> None:
+    """By the old name of the field, too."""
+    login = role(token_policies=None, policies=["shop", "gone"])
+    files = {"shop.hcl": allowing("kv/data/shop", "read"), "auth/some/role/shop.json": login}
+    [hit] = [one.hit for one in found(looked_at(Example(files).written(tmp_path)), Settings())]
+    assert login[hit.column - 1 :].startswith('"policies"')
+
+
 def test_what_is_no_auth_role_of_kubernetes_still_gives_tokens(tmp_path: Path) -> None:
     files = {
         "shop.hcl": allowing("kv/data/shop", "delete"),

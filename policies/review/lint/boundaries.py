@@ -1,21 +1,24 @@
 """Generated policies beside the boundaries that the security team keeps. Pure.
 
 `podkeys policies generate` compares role files with them. What stands here is for a tree that was generated before a boundary
-was narrowed, or that somebody edited. What a certificate may name, and how long it lives, are parameters that its stanza allows.
+was narrowed, or that somebody edited. What a certificate may name, and how long it lives, are parameters that its stanza allows, and
+fields of its PKI role.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from policies.acl.stanza import Value
 from policies.acl.times import seconds
 from policies.generate.hcl import OWN_TOKEN
 from policies.review.lint.finding import Hit, at, at_policy
+from policies.review.lint.signing import is_inside, outside_signers, place_of, services
 from policies.review.lint.tree import Grant, Looked, Tree
 from policies.review.origin import origin
 from policies.roles.checks import api_path, expand
 from policies.roles.texts import spoken
-from policies.roles.types import Boundary, CertificateLimits, RunsAs
+from policies.roles.types import Boundary, RunsAs
 
 _NAME = re.compile(r"podkeys\.(?P<cluster>[^.]+)\.(?P<namespace>[^.]+)\.")
 _OWN = frozenset(stanza.path for stanza in OWN_TOKEN)
@@ -25,11 +28,14 @@ _FIX = (
 
 
 def outside(tree: Tree) -> Iterator[Hit]:
+    signing: dict[str, set[str]] = defaultdict(set)
     for looked in tree.policies.values():
         name = _NAME.match(looked.file.name)
         if not name or not looked.generated:
             continue
         place = RunsAs(name["cluster"], name["namespace"], ())
+        for grant in looked.grants:
+            signing[grant.stanza.path].add(place.cluster)
         boundary = tree.boundaries.of(place)
         if boundary:
             yield from _owner(looked, boundary)
@@ -38,13 +44,16 @@ def outside(tree: Tree) -> Iterator[Hit]:
         elif tree.boundaries.closed:
             message = f"got a policy for {place.cluster}/{place.namespace}, expected a namespace that a boundary names"
             yield at_policy(looked, message, _FIX)
+    yield from outside_signers(tree, signing)
 
 
 def _owner(looked: Looked, boundary: Boundary) -> Iterator[Hit]:
     owner = origin(looked.file).owner
     if owner not in boundary.owners:
         expected = ", ".join(boundary.owners)
-        message = f"got the owner {owner!r}, outside {_place(boundary, 'owners')}, expected one of {expected}"
+        message = (
+            f"got the owner {owner!r}, outside {place_of(boundary, 'owners')}, expected one of {expected}"
+        )
         yield at_policy(looked, message, _FIX)
 
 
@@ -58,7 +67,7 @@ def _paths(looked: Looked, boundary: Boundary, place: RunsAs) -> Iterator[Hit]:
         if not f"{grant.stanza.path}/".startswith(below):
             yield at(
                 grant,
-                f'got "{grant.stanza.path}", outside {_place(boundary, "secrets")}, expected in {place.cluster}/{place.namespace} '
+                f'got "{grant.stanza.path}", outside {place_of(boundary, "secrets")}, expected in {place.cluster}/{place.namespace} '
                 f"what is below {', '.join(path.removesuffix('/') for path in below) or 'nothing'}",
                 _FIX,
             )
@@ -77,7 +86,7 @@ def _signing(looked: Looked, boundary: Boundary, place: RunsAs) -> Iterator[Hit]
         is_identity = "uri_sans" in allowed
         found = _identity(allowed, boundary) if is_identity else _certificate(allowed, boundary, place)
         for limit, got, expected in found:
-            yield at(grant, f"got {got}, outside {_place(boundary, limit)}, expected {expected}", _FIX)
+            yield at(grant, f"got {got}, outside {place_of(boundary, limit)}, expected {expected}", _FIX)
 
 
 Allowed = Mapping[str, tuple[Value, ...]]
@@ -96,10 +105,9 @@ def _certificate(allowed: Allowed, boundary: Boundary, place: RunsAs) -> Outside
     if limits is None:
         yield "certificates", "a certificate", "none"
         return
-    outside = [name for name in _dns_names(allowed) if not _is_inside(name, limits, place)]
+    outside = [name for name in _dns_names(allowed) if not is_inside(name, limits, place)]
     if outside:
-        services = "any Service" if limits.services is None else ", ".join(limits.services)
-        yield "certificates.services", ", ".join(outside), f"names of {services} in {place.namespace}"
+        yield "certificates.services", ", ".join(outside), services(limits, place)
     if {"ip_sans", "*"} & allowed.keys() and not limits.pod_ip:
         yield "certificates.podIP", "addresses of pods", "none"
     yield from _life("certificates.maxTTL", allowed, limits.max_ttl)
@@ -110,19 +118,8 @@ def _dns_names(allowed: Allowed) -> list[str]:
     return [name for value in allowed.get("alt_names") or ("any name",) for name in str(value).split(",")]
 
 
-def _is_inside(name: str, limits: CertificateLimits, place: RunsAs) -> bool:
-    """Whether it begins with SERVICE.NAMESPACE."""
-    service, _, rest = name.partition(".")
-    is_known = limits.services is None or service in limits.services
-    return is_known and rest.partition(".")[0] == place.namespace
-
-
 def _life(limit: str, allowed: Allowed, most: int) -> Outside:
     for value in allowed.get("ttl") or ("any life",):
         life = seconds(value)
         if life is None or life > most:
             yield limit, str(value), f"at most {spoken(most)}"
-
-
-def _place(boundary: Boundary, limit: str) -> str:
-    return f"{boundary.file}:{boundary.lines[limit]}"

@@ -1,12 +1,17 @@
 """What a rule is, and what it finds."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
 from policies.acl.stanza import Stanza
 from policies.review.inventory import AuthRole
+from policies.review.lint.signers import Signer
 from policies.review.lint.tree import Grant, Looked, Tree
+
+# Of fields that begin with token_, as tokenutil takes them without it.
+_OLD_NAMES = frozenset({"policies", "ttl", "max_ttl", "period"})
 
 
 class Severity(IntEnum):
@@ -24,7 +29,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """`subject`: the policy, or the auth role as MOUNT/NAME. `path`: that of the stanza; empty for an auth role.
+    """`subject`: the policy, the auth role as MOUNT/NAME, or the PKI role as MOUNT/roles/NAME. `path`: that of the stanza; else empty.
 
     `message` says what was got and what was expected, `fix` what to do. Lines and columns count from 1.
     """
@@ -72,8 +77,19 @@ def at_policy(looked: Looked, message: str, fix: str) -> Hit:
 
 
 def at_role(role: AuthRole, field: str, message: str, fix: str) -> Hit:
-    """Where the field stands in the role's file; at its beginning where it doesn't."""
-    found = max(role.text.find(f'"{field}"'.encode()), 0)
-    line = role.text.count(b"\n", 0, found) + 1
-    column = found - role.text.rfind(b"\n", 0, found)
-    return Hit(role.file, line, column, f"{role.mount}/{role.name}", "", message, fix)
+    """Where the field stands in the role's file, be it by its old name; at the beginning where it doesn't."""
+    old = field.removeprefix("token_")
+    names = (field, old) if old in _OLD_NAMES else (field,)
+    return Hit(role.file, *_place(role.text, names), f"{role.mount}/{role.name}", "", message, fix)
+
+
+def at_signer(signer: Signer, field: str, message: str, fix: str) -> Hit:
+    return Hit(signer.file, *_place(signer.text, (field,)), signer.path, "", message, fix)
+
+
+def _place(text: bytes, names: Iterable[str]) -> tuple[int, int]:
+    """Line and column of a JSON file's first key that has one of the names."""
+    content = text.decode("utf-8", "replace")
+    keys = (re.search(rf'"{re.escape(name)}"\s*:', content) for name in names)
+    found = next((key.start() for key in keys if key), 0)
+    return content.count("\n", 0, found) + 1, found - content.rfind("\n", 0, found)

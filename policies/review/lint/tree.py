@@ -16,6 +16,7 @@ from policies.acl.stanza import Policy, Stanza
 from policies.names import MARK
 from policies.review.inventory import AuthRole, Inventory, PolicyFile
 from policies.review.lint.engines import Engines, engines
+from policies.review.lint.signers import Signer, signers
 from policies.review.subjects import subjects
 from policies.roles.inside import OPEN, Boundaries
 
@@ -92,6 +93,7 @@ class Tree:
     """`policies` by name in lower case, as the server keeps them. `names`: those of all, the broken ones too.
 
     `others`: what else is known to have policies: logins by which entities and groups give more, and what no auth role is.
+    `signers`: PKI roles that have a name of ours; none are read where there are no boundaries.
     """
 
     policies: Mapping[str, Looked]
@@ -102,6 +104,7 @@ class Tree:
     broken: tuple[PolicyError, ...]
     reading: Reading
     boundaries: Boundaries
+    signers: tuple[Signer, ...]
 
     @cached_property
     def grants(self) -> tuple[Grant, ...]:
@@ -154,7 +157,10 @@ def expired(stanza: Stanza, now: datetime) -> bool:
 
 
 def tree(inventory: Inventory, reading: Reading, boundaries: Boundaries = OPEN) -> Tree:
-    """Policies that the server would refuse are among `broken`, and looked at no further."""
+    """Policies that the server would refuse are among `broken`, and looked at no further.
+
+    Raises ReviewError for a PKI role's file that is no JSON.
+    """
     broken: list[PolicyError] = []
     policies: dict[str, Looked] = {}
     others = tuple(_others(inventory))
@@ -170,7 +176,8 @@ def tree(inventory: Inventory, reading: Reading, boundaries: Boundaries = OPEN) 
     stanzas = (stanza for looked in policies.values() for stanza in looked.policy.stanzas)
     names = frozenset(name.lower() for name in inventory.policies)
     known = engines(inventory, stanzas)
-    return Tree(policies, names, inventory.roles, others, known, tuple(broken), reading, boundaries)
+    made = () if boundaries is OPEN else tuple(signers(inventory))
+    return Tree(policies, names, inventory.roles, others, known, tuple(broken), reading, boundaries, made)
 
 
 def _others(inventory: Inventory) -> Iterator[Named]:
