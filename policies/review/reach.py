@@ -1,6 +1,5 @@
 """Everything that a subject can do, as few patterns, grouped by what it means. Pure."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -9,20 +8,10 @@ from policies.acl.language import representatives
 from policies.acl.rules import DENY, Rule, Rules, merged, ruled
 from policies.acl.stanza import FREE
 from policies.acl.templates import meaning as meaning_of
+from policies.review.meanings import Meaning, meaning
 
 _NEVER = "never filled in, so that nobody has this"
 _LISTING = frozenset({"list", "scan"})
-_WRITING = frozenset({"create", "update", "patch", "delete"})
-# What a path is about, by the usual forms of the engines' APIs; the first that fits.
-_MEANINGS = (
-    ("renews and ends its own token", r"auth/token/(renew|revoke|lookup)-self|sys/leases/renew"),
-    ("administers the server", r"(sys|auth|identity)(/.*)?|"),
-    ("makes credentials", r"[^/]+(/.*)?/(creds|static-creds|token|sts)/.*"),
-    (
-        "signs certificates",
-        r"[^/]+(/.*)?/(sign|sign-verbatim|sign-intermediate|issue|root|intermediate)(/.*)?",
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +21,7 @@ class Reach:
     `filled`: what the server fills in for the templates in its pattern, in words.
     """
 
-    meaning: str
+    meaning: Meaning
     rule: Rule
     limited: bool
     filled: Mapping[str, str] = field(default_factory=dict)
@@ -104,15 +93,3 @@ def _grant(rule: Rule | None = None, *, listing: bool) -> tuple[frozenset[str], 
     granted = rule.capabilities - DENY
     granted = granted & _LISTING if listing else granted - _LISTING
     return granted, rule.constraints if granted else None
-
-
-def meaning(rule: Rule) -> str:
-    if not rule.capabilities - DENY:
-        return "but not"
-    path = str(rule.pattern)
-    fits = next((meaning for meaning, form in _MEANINGS if re.fullmatch(form, path)), "")
-    if fits:
-        return fits
-    if path in ("*", "+") or path.startswith(("*", "+/")):
-        return "administers the server"
-    return "writes" if rule.capabilities & _WRITING else "reads secrets"

@@ -210,3 +210,18 @@ def test_an_area_is_where_a_secret_stands() -> None:
 def test_a_mark_reads_as_its_legend_says() -> None:
     found = [str(Mark(*one)) for one in ((True, False, False), (True, True, False), (False, True, True))]
     assert found == ["R", "RW", "(W)"]
+
+
+def test_what_makes_tokens_is_a_power_and_what_may_be_a_secret_of_that_name_is_both() -> None:
+    text = """
+        path "auth/token/create" { capabilities = ["update"] }
+        path "kv/config/app" { capabilities = ["read", "update"] }
+        path "database/creds/app" { capabilities = ["read"] }
+        path "cubbyhole/*" { capabilities = ["read"] }
+        path "kv/data/a" { capabilities = ["read"] }"""
+    found = reached(inventory(ops=text))["ops"]
+    assert marks(found) == {"database/creds/app": "R", "kv/config/app": "RW", "kv/data/a": "R"}
+    assert [(power.meaning, power.path) for power in found.powers] == [
+        ("administers engines", "kv/config/app"),
+        ("makes credentials", "auth/token/create"),
+    ]

@@ -9,12 +9,14 @@ from policies.acl.paths import Kind, Pattern
 from policies.acl.rules import Rule, Rules, ruled
 from policies.acl.stanza import FREE
 from policies.review.lint.tree import expired
-from policies.review.reach import meaning
+from policies.review.meanings import Meaning, meaning
 from policies.review.report.services import Service
 from policies.review.subjects import Policies
 
-_SECRETS = frozenset({"reads secrets", "makes credentials", "writes"})
-_OWN_TOKEN = "renews and ends its own token"  # noqa: S105 - a meaning, no token
+# Those of engines and keys may be a key-value store's, whose secrets have such names.
+_SECRETS = frozenset({Meaning.READS, Meaning.WRITES, Meaning.CREDENTIALS, Meaning.ENGINES, Meaning.KEYS})
+_NO_POWER = frozenset({Meaning.READS, Meaning.WRITES, Meaning.OWN_TOKEN, Meaning.EVERY_TOKEN})
+_SERVERS_OWN = (b"auth/", b"identity/", b"sys/")
 _WRITING = frozenset({"create", "update", "patch", "delete"})
 _NOBODY_NAMES = b"\0"  # in a path that stands for those of a pattern: servers take no path with it
 _PLUS = re.compile(rb"(?<![^/])\+(?![^/])")
@@ -49,7 +51,7 @@ class Mark:
 class Power:
     """Something else than secrets. `meaning` as `reach` calls it."""
 
-    meaning: str
+    meaning: Meaning
     path: str
     capabilities: tuple[str, ...]
     limited: bool
@@ -115,7 +117,7 @@ def _secret(rule: Rule) -> bool:
 
     A pattern that begins with a slash is about nothing, as servers strip those of a request.
     """
-    if rule.pattern.text.startswith(b"/"):
+    if rule.pattern.text.startswith((b"/", *_SERVERS_OWN)):
         return False
     return meaning(rule) in _SECRETS or (_everything(rule) and _mark(rule) is not None)
 
@@ -167,7 +169,8 @@ def _mark(rule: Rule | None) -> Mark | None:
 def _powers(rules: Iterable[Rule]) -> Iterator[Power]:
     for rule in rules:
         about = meaning(rule)
-        if about not in _SECRETS and about != _OWN_TOKEN:
+        is_secret = about is Meaning.CREDENTIALS and _secret(rule)
+        if about not in _NO_POWER and not is_secret:
             yield Power(
                 about,
                 str(rule.pattern),
