@@ -5,6 +5,7 @@ import importlib
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import NoReturn
 
@@ -44,7 +45,14 @@ class LazyGroups(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in sorted(GROUPS.items())])
 
 
-@click.group(cls=LazyGroups, context_settings={"help_option_names": ["-h", "--help"]})
+def _namespaces(kubeconfig: str | None, context: str | None) -> Mapping[str, Mapping[str, str]]:
+    """Labels of a cluster's namespaces by name, for questions to policies: `policies` may not import `cluster`."""
+    from cluster import namespaces  # noqa: PLC0415 - the kubernetes client takes a third of a second
+
+    return namespaces.labels(kubeconfig, context)
+
+
+@click.group(cls=LazyGroups, context_settings={"help_option_names": ["-h", "--help"], "obj": _namespaces})
 @click.version_option(version("podkeys"), prog_name="podkeys")
 def cli() -> None:
     """Secrets, SSL certificates and identity keys for every pod, scoped by reviewed policies.

@@ -5,7 +5,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from cluster import facts, handshake
+from cluster import facts, handshake, namespaces
 from cluster.backstop import Backstop, backstop
 from cluster.checks.kubernetes import keeps_memory
 from cluster.checks.webhook import ATTEMPT
@@ -34,18 +34,18 @@ _UNLABELLED = Unread(
 
 def read(kube: Kube, tree: Tree, *, installed: bool) -> ClusterFacts:
     """`installed`: whether the chart should be there."""
-    namespaces = attempt(lambda: _namespaces(kube))
+    labels = attempt(lambda: namespaces.read(kube))
     found: Fact[Registration | None] = attempt(lambda: _registration(kube)) if installed else NOT_INSTALLED
     where = facts.installed_in(found)
     return ClusterFacts(
         version=attempt(lambda: _version(kube)),
         nodes=attempt(lambda: tuple(_nodes(kube))),
-        namespaces=namespaces,
-        labelled=namespaces if installed else NOT_INSTALLED,
+        namespaces=labels,
+        labelled=labels if installed else NOT_INSTALLED,
         accounts=attempt(lambda: _accounts(kube)),
         registration=found,
         config_maps=attempt(lambda: _config_maps(kube, where)) if installed else NOT_INSTALLED,
-        attempt=_attempt(kube, tree, namespaces) if installed else NOT_INSTALLED,
+        attempt=_attempt(kube, tree, labels) if installed else NOT_INSTALLED,
         replicas=_replicas(kube, found),
         backstop=attempt(lambda: _backstop(kube)) if installed else NOT_INSTALLED,
     )
@@ -75,11 +75,6 @@ def issuer(kube: Kube) -> Fact[TokenIssuer]:
 
 def _version(kube: Kube) -> facts.Version:
     return facts.version(str(kube.get("/version")["gitVersion"]))
-
-
-def _namespaces(kube: Kube) -> dict[str, Mapping[str, str]]:
-    items = kube.items("/api/v1/namespaces")
-    return {item["metadata"]["name"]: item["metadata"].get("labels", {}) for item in items}
 
 
 def _accounts(kube: Kube) -> frozenset[tuple[str, str]]:
@@ -122,11 +117,11 @@ def _fails_on_swap(kube: Kube, node: Node) -> bool | None:
     return None if isinstance(settings, Unread) else bool(settings.get("failSwapOn", True))
 
 
-def _attempt(kube: Kube, tree: Tree, namespaces: Fact[Mapping[str, Mapping[str, str]]]) -> Fact[Attempt]:
+def _attempt(kube: Kube, tree: Tree, labels: Fact[Mapping[str, Mapping[str, str]]]) -> Fact[Attempt]:
     """Only in a namespace of role files: one is labelled by its owner, and whoever runs this need be allowed there alone."""
-    if isinstance(namespaces, Unread):
-        return namespaces
-    where = next((name for name in tree.namespaces if namespaces.get(name, {}).get(LABEL) == "enabled"), None)
+    if isinstance(labels, Unread):
+        return labels
+    where = next((name for name in tree.namespaces if labels.get(name, {}).get(LABEL) == "enabled"), None)
     if where is None:
         return _UNLABELLED
     path = f"/api/v1/namespaces/{where}/pods"

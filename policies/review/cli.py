@@ -1,7 +1,6 @@
 """`podkeys policies can`, `explain`, `who-can`, `reach`, `test`: questions to a folder of policies and auth roles."""
 
 import json
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,8 @@ from policies.acl.dialects import DIALECTS
 from policies.acl.language import TooManyError
 from policies.apply.show import plain
 from policies.errors import ProblemsError
-from policies.review import advice, options, show, source
+from policies.review import advice, kubeconfig, options, show, source
+from policies.review.beside import beside
 from policies.review.doubt import doubt
 from policies.review.errors import ReviewError
 from policies.review.examples import failures
@@ -21,13 +21,13 @@ from policies.review.examples import read as read_examples
 from policies.review.find import by_labels, named
 from policies.review.inventory import Inventory
 from policies.review.options import Unanswered
+from policies.review.origin import origin
 from policies.review.questions import OPERATIONS, Answer, ask
 from policies.review.questions import who_can as askers
 from policies.review.reach import reach as reached
 from policies.review.subjects import Policies, Reading
 
 _Advised: TypeAlias = tuple[list[tuple[Answer, str]], list[str]]
-_SOURCE = re.compile(rb"^# source: (.+)$", re.MULTILINE)
 
 
 def answer_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -48,7 +48,8 @@ _PATH = click.argument("path", callback=_some)
 
 def opened(dialect: str, folder: Path, **where: Any) -> tuple[Inventory, Policies]:  # noqa: ANN401 - click's own
     """Raises ReviewError."""
-    inventory = source.opened(folder, **where)
+    its = {name: where.pop(name) for name in ("kubeconfig", "context", "auth_mounts") if name in where}
+    inventory = kubeconfig.placed(source.opened(folder, **where), **its)
     return inventory, Policies(inventory, Reading(DIALECTS[dialect], datetime.now(UTC)))
 
 
@@ -62,8 +63,9 @@ def _answers(subject: str, question: tuple[str, str], **where: Any) -> _Advised:
         _doubt(inventory, path)
     except ReviewError as error:
         raise Unanswered(str(error)) from None
+    around = beside(where["folder"])
     advised = [
-        (answer, advice.change(answer, operation, path, source=_source(inventory, answer)))
+        (answer, advice.change(answer, operation, path, source=_source(inventory, answer), beside=around))
         for answer in answers
     ]
     return advised, list(inventory.identity.unknown)
@@ -78,12 +80,9 @@ def _doubt(inventory: Inventory, path: str, where: str = "") -> None:
 
 def _labels(inventory: Inventory, subject: str) -> None:
     """On standard error too: whoever is told no must know that it may be yes."""
-    found = by_labels(inventory, subject)
-    if found:
-        click.echo(
-            f"Note: not counted, as they ask for labels of {subject}'s namespace: {plain(', '.join(found))}",
-            err=True,
-        )
+    for why, names in by_labels(inventory, subject).items():
+        asked = f"Note: not counted, as they ask for labels of {subject}'s namespace ({why})"
+        click.echo(plain(f"{asked}: {', '.join(names)}"), err=True)
 
 
 def _source(inventory: Inventory, answer: Answer) -> str:
@@ -95,8 +94,8 @@ def _source(inventory: Inventory, answer: Answer) -> str:
     deciding = {stanza.policy for stanza in answer.stanzas} - others
     every = (inventory.policies[name] for name in answer.subject.policies)
     files = (file for file in every if file.file not in others)
-    found = (_SOURCE.search(file.text, 0, 1000) for file in files if not deciding or file.file in deciding)
-    return next((one[1].decode("utf-8", "replace") for one in found if one), "")
+    found = (origin(file).role_file for file in files if not deciding or file.file in deciding)
+    return next((one for one in found if one), "")
 
 
 @click.command(short_help="Whether a role, policy or service account can do something")
@@ -104,6 +103,7 @@ def _source(inventory: Inventory, answer: Answer) -> str:
 @_OPERATION
 @_PATH
 @source.options
+@kubeconfig.options
 @answer_options
 def can(subject: str, operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """Say whether SUBJECT can do OPERATION on PATH.
@@ -115,8 +115,9 @@ def can(subject: str, operation: str, path: str, *, as_json: bool, **where: Any)
     Examples:
       podkeys policies can payments/payments-api read kv/data/payments/stripe
       podkeys policies can podkeys.payments.payments.payments-api update sys/leases/renew
+      podkeys policies can payments/payments-api read kv/data/payments/stripe --policies exported --kubeconfig prod-a.kubeconfig
 
-    Exit codes: 0 yes; 1 no, or not known; 64 usage.
+    Exit codes: 0 yes; 1 no, or not known; 64 usage; 69 no answer from the server or the API server.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     answers, unknown = _answers(subject, (operation, path), **where)
     may = any(answer.may for answer, _ in answers)
@@ -133,6 +134,7 @@ def can(subject: str, operation: str, path: str, *, as_json: bool, **where: Any)
 @_OPERATION
 @_PATH
 @source.options
+@kubeconfig.options
 @answer_options
 def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """Name the stanza that decides whether SUBJECT can do OPERATION on PATH, with file and line, and those that lost.
@@ -143,7 +145,7 @@ def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: 
     Example:
       podkeys policies explain payments/payments-api delete kv/data/payments/stripe
 
-    Exit codes: 0 allowed; 1 refused, or not known; 64 usage.
+    Exit codes: 0 allowed; 1 refused, or not known; 64 usage; 69 no answer from the server or the API server.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     answers, unknown = _answers(subject, (operation, path), **where)
     if as_json:
@@ -160,19 +162,22 @@ def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: 
 @_OPERATION
 @_PATH
 @source.options
+@kubeconfig.options
 @answer_options
 def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """List who can do OPERATION on PATH: auth roles, their service accounts and namespaces, and the stanzas that say so.
 
     Also entities, members of groups and token roles that give more than a login. Policies that nothing names are listed by
-    themselves. PATH as `can` has it.
+    themselves. PATH as `can` has it. With --kubeconfig, what is bound by a pattern or a label selector is followed by the
+    namespaces that fit now; those made later are covered too.
 
     \b
     Examples:
       podkeys policies who-can read kv/data/payments/stripe
       podkeys policies who-can update auth/token/create --policies exported
+      podkeys policies who-can read kv/data/payments/stripe --kubeconfig prod-a.kubeconfig --auth-mount jwt-eu-nl-prod-a
 
-    Exit codes: 0 somebody, or not known; 1 nobody; 64 usage.
+    Exit codes: 0 somebody, or not known; 1 nobody; 64 usage; 69 no answer from the server or the API server.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
         inventory, policies = opened(**where)
@@ -191,6 +196,7 @@ def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  
 @click.command(short_help="Everything that somebody can do")
 @click.argument("subject")
 @source.options
+@kubeconfig.options
 @answer_options
 def reach(subject: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """List what SUBJECT can do, as few path patterns, grouped by what it means.
@@ -201,7 +207,7 @@ def reach(subject: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 
     Example:
       podkeys policies reach payments/payments-api
 
-    Exit codes: 0 done; 1 no such subject; 64 usage.
+    Exit codes: 0 done; 1 no such subject; 64 usage; 69 no answer from the server or the API server.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
         inventory, policies = opened(**where)
@@ -220,6 +226,7 @@ def reach(subject: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 
 @click.command("test", short_help="Unit tests for policies")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @source.options
+@kubeconfig.options
 @answer_options
 def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 - click's own
     """Check that policies allow and deny what FILES say.
@@ -236,7 +243,7 @@ def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noq
     Example:
       podkeys policies test policy-tests/*.yaml
 
-    Exit codes: 0 all as expected; 1 not; 64 usage.
+    Exit codes: 0 all as expected; 1 not; 64 usage; 69 no answer from the server or the API server.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
         examples = [example for file in files for example in read_examples(file)]

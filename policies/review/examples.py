@@ -42,6 +42,10 @@ def read(file: Path) -> list[Example]:
     """Raises ProblemsError with all that is wrong, ReviewError where the file can't be read."""
     try:
         content = file.read_bytes()
+    except IsADirectoryError:
+        raise ReviewError(
+            f"{file}: got a folder, expected files with tests; name them: {file}/*.yaml"
+        ) from None
     except OSError as error:
         raise ReviewError(f"{file}: can't be read: {error.strerror}") from None
     fields = Fields(str(file))

@@ -2,6 +2,7 @@
 
 import difflib
 
+from policies.acl.logins import Account
 from policies.review.errors import ReviewError
 from policies.review.globs import fits
 from policies.review.inventory import Inventory
@@ -25,23 +26,37 @@ def named(inventory: Inventory, name: str) -> list[Subject]:
     return found
 
 
-def by_labels(inventory: Inventory, name: str) -> list[str]:
-    """Roles that a service account may log in to if its namespace has the labels: what no file tells."""
-    account = _parts(name)[1]
+def by_labels(inventory: Inventory, name: str) -> dict[str, list[str]]:
+    """Roles that a service account may log in to if its namespace has the labels, which aren't known; by why not."""
     every = list(subjects(inventory))
-    if not account or any(_is_called(subject, name) for subject in every):
-        return []
-    return [
-        subject.name
-        for subject in every
-        if any(one.selector and fits(one.name, account) for one in subject.accounts)
-        and not _is(subject, name)
-    ]
+    found: dict[str, list[str]] = {}
+    if any(_is_called(subject, name) for subject in every):
+        return found
+    for subject in every:
+        why = "" if _is(subject, name) else _untold(inventory, subject, name)
+        if why:
+            found.setdefault(why, []).append(subject.name)
+    return found
+
+
+def _untold(inventory: Inventory, subject: Subject, name: str) -> str:
+    """Empty where it is known that the account may not log in."""
+    namespace, account = _parts(name)
+    asking = [one for one in subject.accounts if one.selector and account and fits(one.name, account)]
+    if not asking:
+        return ""
+    if not inventory.cluster:
+        return "--kubeconfig tells them"
+    if not subject.cluster:
+        return "another cluster's, as --auth-mount says"
+    if namespace not in subject.cluster.labels:
+        return "this cluster has none of that name now"
+    return next((now.why for now in map(subject.cluster.now, asking) if now.why), "")
 
 
 def _meant(inventory: Inventory, name: str) -> str:
     known = [subject.name for subject in subjects(inventory)]
-    accounts = (account for role in inventory.roles for account in role.accounts)
+    accounts = (account for role in inventory.roles for account in role.accounts if not account.selector)
     names = dict.fromkeys([*(f"{one.namespace}/{one.name}" for one in accounts), *known])
     near = difflib.get_close_matches(name, names, n=3)
     return (
@@ -56,8 +71,15 @@ def _is(subject: Subject, name: str) -> bool:
         return True
     namespace, account = _parts(name)
     return any(
-        fits(one.namespace, namespace) and fits(one.name, account) for one in subject.accounts if account
+        fits(one.name, account) and _binds(subject, one, namespace) for one in subject.accounts if account
     )
+
+
+def _binds(subject: Subject, one: Account, namespace: str) -> bool:
+    """A selector fits none without a cluster that tells the labels."""
+    if not one.selector:
+        return fits(one.namespace, namespace)
+    return namespace in ((subject.cluster.now(one).namespaces if subject.cluster else None) or ())
 
 
 def _is_called(subject: Subject, name: str) -> bool:

@@ -20,7 +20,7 @@ from policies.review.drift import Drift
 from policies.review.drift import drift as drifted
 from policies.review.errors import ReviewError
 from policies.review.inventory import Inventory, read
-from policies.review.options import UNANSWERED, Unanswered
+from policies.review.options import UNANSWERED, Unanswered, folder_of
 from policies.review.subjects import Policies, Reading
 
 
@@ -47,15 +47,7 @@ def inventory(
 
 @click.command(short_help="What a server has that the files don't say, and the other way round")
 @click.option("--address", required=True, metavar="URL", help="The server.")
-@click.option(
-    "--policies",
-    "folder",
-    type=click.Path(path_type=Path),
-    metavar="DIRECTORY",
-    default=Path("generated"),
-    show_default=True,
-    help="Folder of policies and auth roles that the server should have, such as generated/eu-nl-prod-a.",
-)
+@folder_of("Folder of policies and auth roles that the server should have, such as generated/eu-nl-prod-a.")
 @click.option("--ca-file", type=click.Path(path_type=Path), help="The server's CA, PEM; else the system's.")
 @click.option("--server-namespace", default="", help="The server's namespace.")
 @click.option(

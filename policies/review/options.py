@@ -1,20 +1,27 @@
 """Options that several commands take, in the same words."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from policies.acl.dialects import DIALECTS, NEWEST
 
-folder = click.option(
-    "--policies",
-    "folder",
-    type=click.Path(path_type=Path),
-    metavar="DIRECTORY",
-    default=Path("generated"),
-    show_default=True,
-    help="Folder of policies (*.hcl, *.json) and auth roles (*.json), generated or not.",
-)
+
+def folder_of(text: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Parameter `folder`."""
+    return click.option(
+        "--policies",
+        "folder",
+        type=click.Path(path_type=Path),
+        metavar="DIRECTORY",
+        default=Path("generated"),
+        show_default=True,
+        help=text,
+    )
+
+
+folder = folder_of("Folder of policies (*.hcl, *.json) and auth roles (*.json), generated or not.")
 dialect = click.option(
     "--dialect",
     type=click.Choice(sorted(DIALECTS)),

@@ -10,14 +10,18 @@ from typing import Any
 import click
 
 from policies.acl.changes import Change
+from policies.acl.logins import Account
 from policies.acl.rules import Rule
 from policies.acl.stanza import Stanza
 from policies.apply.show import plain
+from policies.review.clusters import Now
 from policies.review.diff import LoginChange
 from policies.review.examples import Failure
 from policies.review.questions import Answer
 from policies.review.reach import Reach
 from policies.review.subjects import Subject
+
+_NOWHERE = "fits no namespace of this cluster now"
 
 
 def place(stanza: Stanza) -> str:
@@ -41,8 +45,21 @@ def _condition(answer: Answer) -> str:
 
 
 def _accounts(answer: Answer) -> str:
-    who = (answer.subject.who,) if answer.subject.who else ()
-    return "".join(f"    {plain(str(one))}\n" for one in (*answer.subject.accounts, *who))
+    subject = answer.subject
+    who = (subject.who,) if subject.who else ()
+    accounts = (_account(one, subject) for one in subject.accounts)
+    return "".join(f"    {plain(one)}\n" for one in (*accounts, *who))
+
+
+def _account(one: Account, subject: Subject) -> str:
+    """With the namespaces that a pattern or a selector fits now; it will fit those that are made later, too."""
+    if not subject.cluster:
+        return str(one)
+    now = subject.cluster.now(one)
+    if now.namespaces == (one.namespace,):
+        return str(one)
+    found = f"now {', '.join(now.namespaces)}" if now.namespaces else _NOWHERE
+    return f"{one}: {now.why or found}"
 
 
 def _by(answer: Answer) -> str:
@@ -123,7 +140,8 @@ def _shown(rule: Rule, subject: Subject) -> str:
 
 
 def reach_text(subject: Subject, found: list[Reach]) -> str:
-    lines = [plain(f"{subject.name}{''.join(f', {account}' for account in subject.accounts)}")]
+    accounts = "".join(f", {_account(one, subject)}" for one in subject.accounts)
+    lines = [plain(f"{subject.name}{accounts}")]
     lines += [f"  {plain(subject.who)}"] if subject.who else []
     for meaning, group in groupby(found, key=lambda one: one.meaning):
         lines += [f"  {meaning}", *(f"    {_reached(one, subject)}" for one in group)]
@@ -156,11 +174,17 @@ def reach_json(subject: Subject, found: list[Reach]) -> dict[str, Any]:
     }
 
 
-def _accounts_json(subject: Subject) -> list[dict[str, str]]:
+def _accounts_json(subject: Subject) -> list[dict[str, Any]]:
     return [
         {"namespace": account.namespace, "name": account.name, "selector": account.selector}
+        | (_now_json(subject.cluster.now(account)) if subject.cluster else {})
         for account in subject.accounts
     ]
+
+
+def _now_json(now: Now) -> dict[str, Any]:
+    """`now` is null where the namespaces can't be told, and `why` says so."""
+    return {"now": None if now.namespaces is None else list(now.namespaces), "why": now.why}
 
 
 def failure_json(failure: Failure) -> dict[str, Any]:

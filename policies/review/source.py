@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from policies.review.errors import ReviewError
 from policies.review.inventory import Inventory, has_files, read
@@ -43,6 +44,10 @@ def opened(folder: Path, address: str = "", **server: Any) -> Inventory:  # noqa
                 f"{folder}: got no *.hcl and no *.json file, expected policies and auth roles; name their folder with --policies"
             )
         return found
+    if click.get_current_context().get_parameter_source("folder") is not ParameterSource.DEFAULT:
+        raise ReviewError(
+            f"got --policies {folder} and --address {address}, expected one of them: a folder, or a server that is asked in its place"
+        )
     from policies.review import live_cli  # noqa: PLC0415 - the client is slow to import
 
     return live_cli.inventory(address, **server)

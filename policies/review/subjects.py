@@ -11,6 +11,7 @@ from policies.acl.logins import Account
 from policies.acl.parse import parse_policy
 from policies.acl.rules import Rules
 from policies.acl.stanza import Policy
+from policies.review.clusters import Cluster
 from policies.review.errors import ReviewError
 from policies.review.globs import fits
 from policies.review.holders import Held, Holder, Ways, held
@@ -25,7 +26,7 @@ class Subject:
 
     `file`: of an auth role; two clusters may each have one of that name. `role`: the auth role or token role, where it is one's, as `MOUNT/NAME`.
     `holder`: the name of the entity or group, `who`: it in words. `ways`: from what else than the login a policy comes, by
-    the policy's name and where it stands.
+    the policy's name and where it stands. `cluster`: the one that the accounts are of, if its namespaces are known.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Subject:
     holder: str = ""
     who: str = ""
     ways: tuple[tuple[str, str, Way], ...] = ()
+    cluster: Cluster | None = None
 
     @property
     def unowned(self) -> bool:
@@ -116,7 +118,7 @@ def subjects(inventory: Inventory) -> Iterator[Subject]:
 def _logins(inventory: Inventory, found: Held) -> Iterator[Subject]:
     """Of each auth role what it gives by itself, unless whoever logs in has more, and what it gives with an entity or group."""
     for place, role in enumerate(inventory.roles):
-        base, always = _of(role, inventory.policies), found.always.get(place, {})
+        base, always = _of(role, inventory), found.always.get(place, {})
         holders = found.holders.get(place, ())
         only = [holder for holder in holders if holder.only]
         taken = {account for holder in only for account in holder.accounts}
@@ -129,10 +131,12 @@ def _logins(inventory: Inventory, found: Held) -> Iterator[Subject]:
             yield _with(one, {**always, **holder.ways}, inventory.policies)
 
 
-def _of(role: AuthRole, known: Known) -> Subject:
+def _of(role: AuthRole, inventory: Inventory) -> Subject:
     name = f"{role.mount}/{role.name}"
-    there, missing = _found(role.policies, known)
-    return Subject(name, there, role.accounts, missing, role.file, name)
+    there, missing = _found(role.policies, inventory.policies)
+    cluster = inventory.cluster
+    its = cluster if cluster and role.mount in cluster.mounts else None
+    return Subject(name, there, role.accounts, missing, role.file, name, cluster=its)
 
 
 def _as(base: Subject, holder: Holder) -> Subject:

@@ -126,33 +126,69 @@ def test_explain_names_the_deciding_stanza_those_that_lost_and_the_way_out(forei
         (
             "read",
             "kv/data/payments/mail",
-            "in payments.yaml, under spec.secrets: - {name: mail, path: kv/payments/mail}",
+            "in {roles}/payments.yaml, under spec.secrets: - {{name: mail, path: kv/payments/mail}}",
         ),
         (
             "read",
             "team/kv/data/mail/smtp",
-            "in payments.yaml, under spec.secrets: - {name: smtp, mount: team/kv, path: mail/smtp}",
+            "in {roles}/payments.yaml, under spec.secrets: - {{name: smtp, mount: team/kv, path: mail/smtp}}",
         ),
         (
             "read",
             "database/creds/refunds",
-            "in payments.yaml, under spec.databases: - {name: refunds, path: database/creds/refunds}",
+            "in {roles}/payments.yaml, under spec.databases: - {{name: refunds, path: database/creds/refunds}}",
         ),
         (
             "read",
             "kv/payments/stripe",
-            "ask about kv/data/payments/stripe where kv is key-value version 2; for version 1, in payments.yaml",
+            "ask about kv/data/payments/stripe where kv is key-value version 2; for version 1, in {roles}/payments.yaml",
         ),
-        ("delete", "kv/data/payments/stripe", "nothing in payments.yaml grants delete here"),
-        ("update", "pki-eu-nl-prod-a/sign/podkeys.web.storefront.serving", "nothing in payments.yaml grants"),
-        ("read", "sys/policies/acl/root", "nothing in payments.yaml grants read here"),
+        ("delete", "kv/data/payments/stripe", "nothing in {roles}/payments.yaml grants delete here"),
+        (
+            "update",
+            "pki-eu-nl-prod-a/sign/podkeys.web.storefront.serving",
+            "nothing in {roles}/payments.yaml grants",
+        ),
+        ("read", "sys/policies/acl/root", "nothing in {roles}/payments.yaml grants read here"),
     ],
 )
 def test_explain_says_what_to_write_in_a_role_file_and_never_in_a_generated_one(
     operation: str, path: str, advice: str
 ) -> None:
     result = call("explain", "payments/payments-api", operation, path, "--policies", GENERATED)
-    assert f"to allow it: {advice}" in result.output
+    assert f"to allow it: {advice.format(roles=GENERATED.parent / 'roles')}" in result.output
+
+
+@pytest.mark.parametrize(
+    ("path", "first"),
+    [
+        ("kv/data/payments/mail", ""),
+        ("kv/data/mail/smtp", ":9: got 'kv/mail/smtp', outside {}:9, expected in eu-nl-prod-a/payments a path at or below kv/payments"),
+        ("kv/payments/mail", "got 'kv/payments/mail (engine kv1)', outside {}:9"),
+        ("database/creds/payments-orders/more/creds/refunds", ""),
+        ("database/creds/refunds", "got 'database/creds/refunds', outside {}:12"),
+    ],
+)  # fmt: skip
+def test_explain_names_the_boundary_that_must_change_first(path: str, first: str) -> None:
+    result = call("explain", "payments/payments-api", "read", path, "--policies", GENERATED)
+    boundary = GENERATED.parent / "boundaries" / "payments.yaml"
+    asked = f"; ask who keeps the boundaries to widen them first: {first.format(boundary)}"
+    assert (asked in result.output) if first else ("boundaries" not in result.output)
+
+
+def test_explain_says_that_no_boundary_names_the_namespace_or_that_none_can_be_read(tmp_path: Path) -> None:
+    def advice() -> str:
+        return call("explain", "payments/payments-api", "read", "kv/data/x", "--policies", generated).output
+
+    generated, boundaries = tmp_path / "generated", tmp_path / "boundaries"
+    shutil.copytree(GENERATED, generated)
+    written = "in roles/payments.yaml, under spec.secrets: - {name: x, path: kv/x}"
+    assert advice().endswith(f"{written}\n")
+    shutil.copytree(GENERATED.parent / "boundaries", boundaries)
+    (boundaries / "payments.yaml").unlink()
+    assert f"{written}; no boundary names eu-nl-prod-a/payments: ask who keeps" in advice()
+    (boundaries / "web.yaml").write_text("kind: Boundary\n")
+    assert f"{written}; whether a boundary allows it isn't known: {boundaries}/web.yaml:1" in advice()
 
 
 def test_explain_names_the_policy_by_hand_that_decides_beside_a_generated_one(tmp_path: Path) -> None:
@@ -252,7 +288,8 @@ def test_a_role_that_asks_for_labels_of_the_namespace_is_named_where_it_is_not_c
     (login.parent / "web.json").write_text(json.dumps({"data": exact | {"token_policies": ["none"]}}))
     result = call("can", "web/api", "read", "kv/data/open", "--policies", foreign)
     assert (result.return_value, result.stdout) == (1, "no\n")
-    assert result.stderr == "Note: not counted, as they ask for labels of web/api's namespace: k8s/shop\n"
+    note = "Note: not counted, as they ask for labels of web/api's namespace (--kubeconfig tells them): k8s/shop\n"
+    assert result.stderr == note
     assert not call("can", "shop/api", "read", "kv/data/open", "--policies", foreign).stderr
     assert not call("can", "k8s/web", "read", "kv/data/open", "--policies", foreign).stderr
 
