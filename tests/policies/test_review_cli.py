@@ -163,10 +163,9 @@ def test_explain_says_what_to_write_in_a_role_file_and_never_in_a_generated_one(
     ("path", "first"),
     [
         ("kv/data/payments/mail", ""),
-        ("kv/data/mail/smtp", ":9: got 'kv/mail/smtp', outside {}:9, expected in eu-nl-prod-a/payments a path at or below kv/payments"),
-        ("kv/payments/mail", "got 'kv/payments/mail (engine kv1)', outside {}:9"),
-        ("database/creds/payments-orders/more/creds/refunds", ""),
-        ("database/creds/refunds", "got 'database/creds/refunds', outside {}:12"),
+        ("kv/data/mail/smtp", "got 'kv/mail/smtp', outside {}:10, expected in eu-nl-prod-a/payments a path at or below kv/payments"),
+        ("kv/payments/mail", "got 'kv/payments/mail (engine kv1)', outside {}:10"),
+        ("database/creds/refunds", "got 'database/creds/refunds', outside {}:13"),
     ],
 )  # fmt: skip
 def test_explain_names_the_boundary_that_must_change_first(path: str, first: str) -> None:

@@ -379,8 +379,8 @@ def test_what_would_allow_it_is_no_change_of_anothers_role_file(tmp_path: Path) 
         words = ["policies", "explain", "payments/payments-api", "read", path, *where]
         return click.testing.CliRunner().invoke(podkeys.cli, words).stdout
 
-    assert "in payments.yaml, under spec.secrets: - {name: x, path: kv/x}" in advice("kv/data/x")
-    assert "in payments.yaml" in advice("pki-eu-nl-prod-a/sign/podkeys.web.storefront.serving")
+    assert "in roles/payments.yaml, under spec.secrets: - {name: x, path: kv/x}" in advice("kv/data/x")
+    assert "in roles/payments.yaml" in advice("pki-eu-nl-prod-a/sign/podkeys.web.storefront.serving")
 
 
 def test_lint_sees_templates_that_may_hold_slashes(bench: Bench) -> None:
