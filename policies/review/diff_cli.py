@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,7 +16,9 @@ from policies.errors import ProblemsError
 from policies.review import show
 from policies.review.cli import answer_options, opened
 from policies.review.diff import LoginChange, Side, changes, login_changes
+from policies.review.diff_waivers import Gain, Marked, covers, for_gains, gain, marked
 from policies.review.errors import ReviewError
+from policies.review.lint.report import waiver_json
 from policies.review.lint.settings import NEW_ACCESS, Waiver
 from policies.review.lint.settings_file import DEFAULT_FILE, read_settings
 from policies.review.options import Unanswered
@@ -58,56 +61,64 @@ def diff(
         logins = list(login_changes(before.inventory, after.inventory))
     except (ReviewError, ProblemsError, TooManyError) as error:
         raise Unanswered(str(error)) from None
-    click.echo(_json(access, logins) if as_json else show.diff_text(access, logins))
+    today = datetime.now(UTC).date()
+    found = Found(marked(access, waivers, today), marked(logins, waivers, today))
+    click.echo(_json(found) if as_json else _text(found))
     if not no_new_access:
         return 2 if access or logins else 0
-    waived = [waiver for waiver in waivers if waiver.rule == NEW_ACCESS]
-    today = datetime.now(UTC).date()
-    gains = _gains(access, logins)
-    open_ones = _uncovered(gains, waived, today)
-    if open_ones and not as_json:
-        idle = [waiver for waiver in waived if len(_uncovered(gains, [waiver], today)) == len(gains)]
-        click.echo("\n".join(_told(open_ones, idle, config or DEFAULT_FILE, today)), err=True)
-    return int(bool(open_ones))
+    if found.open and not as_json:
+        told = _told(found, for_gains(waivers), config or DEFAULT_FILE, today)
+        click.echo("\n".join(told), err=True)
+    return int(bool(found.open))
 
 
-def _json(access: list[Change], logins: list[LoginChange]) -> str:
+@dataclass(frozen=True, slots=True)
+class Found:
+    access: list[Marked[Change]]
+    logins: list[Marked[LoginChange]]
+
+    @property
+    def gains(self) -> list[tuple[Gain, Waiver | None]]:
+        every: list[Marked[Change] | Marked[LoginChange]] = [*self.access, *self.logins]
+        return [(one, waiver) for change, waiver in every if (one := gain(change))]
+
+    @property
+    def open(self) -> list[Gain]:
+        """Those that no waiver covers."""
+        return [one for one, waiver in self.gains if not waiver]
+
+
+def _json(found: Found) -> str:
     document = {
-        "access": [show.change_json(change) for change in access],
-        "logins": list(map(asdict, logins)),
+        "access": [show.change_json(change) | _waiver(waiver) for change, waiver in found.access],
+        "logins": [asdict(change) | _waiver(waiver) for change, waiver in found.logins],
     }
     return json.dumps(document, indent=2)
 
 
-def _gains(access: Iterable[Change], logins: Iterable[LoginChange]) -> list[tuple[str, str]]:
-    """Who, and the pattern; none for who may log in."""
-    gains = [(change.subject, change.pattern) for change in access if change.gained or change.limits]
-    return gains + [
-        (change.role, "") for change in logins if change.gained or change.otherwise or change.unknown
-    ]
+def _waiver(waiver: Waiver | None) -> dict[str, Any]:
+    return {"waiver": waiver_json(waiver) if waiver else None}
 
 
-def _uncovered(
-    gains: Iterable[tuple[str, str]], waivers: Iterable[Waiver], today: date
-) -> list[tuple[str, str]]:
-    current = [waiver for waiver in waivers if today <= waiver.until]
-    return [gain for gain in gains if not any(_covers(waiver, *gain) for waiver in current)]
+def _text(found: Found) -> str:
+    text = show.diff_text((change for change, _ in found.access), (change for change, _ in found.logins))
+    waived = dict.fromkeys((one, waiver) for one, waiver in found.gains if waiver)
+    lines = [plain(f"    {one}, {waiver.words}") for one, waiver in waived]
+    return "\n".join([text, *([f"Gains that a waiver covers: {len(lines)}", *lines] if lines else [])])
 
 
-def _told(gains: list[tuple[str, str]], waivers: Iterable[Waiver], file: Path, today: date) -> Iterator[str]:
+def _told(found: Found, waivers: Iterable[Waiver], file: Path, today: date) -> Iterator[str]:
     """What is open as a waiver would name it, and each waiver that somebody may have counted on."""
-    yield f"Gains that no waiver covers: {len(gains)}"
-    yield from (plain(f"    {subject}: {path or 'who may log in'}") for subject, path in gains)
+    yield f"Gains that no waiver covers: {len(found.open)}"
+    yield from (plain(f"    {one}") for one in found.open)
+    used = {waiver for _, waiver in found.gains}
     for waiver in waivers:
-        if today > waiver.until and any(_covers(waiver, *gain) for gain in gains):
+        if waiver in used:
+            continue
+        if today > waiver.until and any(covers(waiver, one) for one in found.open):
             why = f"ended on {waiver.until.isoformat()}"
-        elif all(waiver.subject != subject for subject, _ in gains):
+        elif all(waiver.subject != one.subject for one, _ in found.gains):
             why = f"is for {waiver.subject or 'no subject'}, not for one of these"
         else:
             continue
         yield plain(f"{file}:{waiver.line}: the waiver of {waiver.owner} {why}")
-
-
-def _covers(waiver: Waiver, subject: str, path: str) -> bool:
-    """A waiver of a path covers that pattern alone, and no login."""
-    return waiver.subject == subject and waiver.path.removeprefix("/") in ("", path)

@@ -51,8 +51,8 @@ def severities(report: Report) -> str:
 def as_json(report: Report) -> dict[str, Any]:
     return {
         "findings": [_finding(finding) for finding in report.findings],
-        "waived": [_finding(finding) | {"waiver": _waiver(waiver)} for finding, waiver in report.waived],
-        "unusedWaivers": [_waiver(waiver) for waiver in report.unused],
+        "waived": [_finding(finding) | {"waiver": waiver_json(waiver)} for finding, waiver in report.waived],
+        "unusedWaivers": [waiver_json(waiver) for waiver in report.unused],
     }
 
 
@@ -73,7 +73,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _waiver(waiver: Waiver) -> dict[str, Any]:
+def waiver_json(waiver: Waiver) -> dict[str, Any]:
     return {
         "id": waiver.rule,
         "line": waiver.line,

@@ -35,6 +35,10 @@ class Waiver:
     until: date
     line: int
 
+    @property
+    def words(self) -> str:
+        return f"waived until {self.until.isoformat()} by {self.owner}: {self.reason}"
+
     def covers(self, hit: Hit) -> bool:
         wanted = ((self.file, hit.file), (self.subject, hit.subject), (self.path, hit.path))
         return all(not mine or mine == theirs for mine, theirs in wanted)

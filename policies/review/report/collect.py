@@ -9,7 +9,8 @@ from pathlib import Path
 import orjson
 
 from policies.review import subjects
-from policies.review.diff import Side
+from policies.review.diff import Side, changes, login_changes
+from policies.review.diff_waivers import marked
 from policies.review.errors import ReviewError
 from policies.review.inventory import read
 from policies.review.lint import run
@@ -20,7 +21,7 @@ from policies.review.origin import unused
 from policies.review.replay import Replay
 from policies.review.report import revision
 from policies.review.report.access import accesses
-from policies.review.report.facts import Facts, Made, Since, Usage, since
+from policies.review.report.facts import Facts, Made, Since, Usage
 from policies.review.report.services import Cluster, services
 from policies.roles.inside import Boundaries
 
@@ -55,7 +56,7 @@ def collected(sources: Sources, reading: Reading) -> Facts:
         clusters,
         tuple(accesses(services(inventory, clusters), side.policies, reading.now)),
         run.lint(tree(inventory, reading, sources.boundaries), sources.settings, reading.now.date()),
-        _since(folder, sources.ref, side, reading) if sources.ref is not None else None,
+        _since(sources, sources.ref, side, reading) if sources.ref is not None else None,
         _usage(sources.audit_log, side, reading) if sources.audit_log else None,
     )
 
@@ -80,11 +81,15 @@ def _clusters(folder: Path) -> Iterator[Cluster]:
             ) from None
 
 
-def _since(folder: Path, ref: str, new: Side, reading: Reading) -> Since:
-    commit = revision.commit_of(folder, ref)
+def _since(sources: Sources, ref: str, new: Side, reading: Reading) -> Since:
+    commit = revision.commit_of(sources.folder, ref)
     with tempfile.TemporaryDirectory(prefix="podkeys-audit-") as name:
-        revision.extract(folder, commit, Path(name))
-        return since(ref, commit, old=_side(Path(name), reading), new=new)
+        revision.extract(sources.folder, commit, Path(name))
+        old = _side(Path(name), reading)
+        waivers, today = sources.settings.waivers, reading.now.date()
+        access = marked(changes(old, new), waivers, today)
+        logins = marked(login_changes(old.inventory, new.inventory), waivers, today)
+    return Since(ref, commit, tuple(access), tuple(logins))
 
 
 def _usage(audit_log: Path, side: Side, reading: Reading) -> Usage:

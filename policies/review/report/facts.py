@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from policies.acl.changes import Change
-from policies.review.diff import LoginChange, Side, changes, login_changes
+from policies.review.diff import LoginChange
+from policies.review.diff_waivers import Marked
 from policies.review.inventory import Inventory
 from policies.review.lint.run import Report as Lint
 from policies.review.origin import Unused
@@ -27,12 +28,12 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """`ref` as it was asked for, and the commit that it was."""
+    """`ref` as it was asked for, and the commit that it was. With each change that gives something, the waiver for it, if there is one."""
 
     ref: str
     commit: str
-    access: tuple[Change, ...]
-    logins: tuple[LoginChange, ...]
+    access: tuple[Marked[Change], ...]
+    logins: tuple[Marked[LoginChange], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,3 @@ class Facts:
     lint: Lint
     since: Since | None = None
     usage: Usage | None = None
-
-
-def since(ref: str, commit: str, *, old: Side, new: Side) -> Since:
-    """Raises ReviewError for a policy that can't be parsed, TooManyError for too many patterns."""
-    logins = tuple(login_changes(old.inventory, new.inventory))
-    return Since(ref, commit, tuple(changes(old, new)), logins)
