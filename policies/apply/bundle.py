@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -38,16 +38,27 @@ def digests(generated: Path) -> dict[str, str]:
     found = {}
     if not generated.is_dir():
         raise TreeError(f"{generated}: no such folder; expected the tree of `podkeys policies generate`")
-    for top, folders, names in os.walk(generated):
-        folders.sort()
-        for name in sorted([*names, *(one for one in folders if Path(top, one).is_symlink())]):
-            path = Path(top, name)
-            if not stat.S_ISREG(path.lstat().st_mode):
-                raise TreeError(
-                    f"{path}: expected a plain file, no symbolic link and nothing else; remove it"
-                )
-            found[path.relative_to(generated).as_posix()] = digest(path.read_bytes())
+    try:
+        for top, folders, names in os.walk(generated, onerror=_raise):
+            folders.sort()
+            for name in sorted([*names, *(one for one in folders if Path(top, one).is_symlink())]):
+                path = Path(top, name)
+                found[path.relative_to(generated).as_posix()] = _digest_of(path)
+    except OSError as error:
+        raise TreeError(f"{error.filename}: can't be read: {error.strerror}") from None
     return found
+
+
+def _raise(error: OSError) -> NoReturn:
+    """What can't be looked into would be left out."""
+    raise error
+
+
+def _digest_of(path: Path) -> str:
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise TreeError(f"{path}: expected a plain file, no symbolic link and nothing else; remove it")
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def digest(content: bytes) -> str:

@@ -10,7 +10,7 @@ import click
 from policies.apply import bundle as bundles
 from policies.apply.bundle import Bundle
 from policies.apply.credentials import read_token
-from policies.apply.errors import ApplyError, RefusedError
+from policies.apply.errors import ApplyError, RefusedError, TreeError
 from policies.apply.server import anywhere, connect
 from policies.apply.show import plain
 
@@ -71,17 +71,27 @@ def bundle(
         signature = (
             bundles.private_key(key).sign(text) if key else _by_transit(str(transit), text, address, **server)
         )
+        _write(output, Bundle(files, signature))
     except ApplyError as error:
         raise _fail(error) from error
-    output.write_bytes(bundles.to_json(Bundle(files, signature)))
     click.echo(f"{output}: {len(files)} files, signed.")
     return 0
 
 
+def _write(output: Path, signed: Bundle) -> None:
+    try:
+        output.write_bytes(bundles.to_json(signed))
+    except OSError as error:
+        raise TreeError(f"-o {output}: can't be written: {error.strerror}; expected a file") from None
+
+
 def _by_transit(key: str, text: bytes, address: str, **server: Path | str | None) -> bytes:
     mount, _, name = key.rpartition("/")
+    if not (mount and name):
+        raise click.UsageError(f"--transit {key}: expected MOUNT/NAME, such as transit/review")
     ca_file, token_file = server["ca_file"], server["token_file"]
-    cluster = anywhere(address, str(server["server_namespace"]), Path(ca_file).read_text() if ca_file else "")
+    ca_pem = _pem(Path(ca_file)) if ca_file else ""
+    cluster = anywhere(address, str(server["server_namespace"]), ca_pem)
     needs = f"its policy must allow update on {mount}/sign/{name}"
     token = read_token(Path(token_file) if token_file else None, os.environ, needs)
     with connect(cluster, token) as connected:
@@ -91,6 +101,13 @@ def _by_transit(key: str, text: bytes, address: str, **server: Path | str | None
         return base64.b64decode(signature, validate=True)
     except ValueError:
         raise RefusedError(f"{key}: got no signature, expected a key of type ed25519") from None
+
+
+def _pem(ca_file: Path) -> str:
+    try:
+        return ca_file.read_text()
+    except (OSError, UnicodeDecodeError):
+        raise RefusedError(f"--ca-file {ca_file}: can't be read, expected certificates in PEM") from None
 
 
 @click.command(short_help="Check that a tree is the one that was reviewed")

@@ -23,6 +23,7 @@ from policies.catalog import Cluster
 TIMEOUT_SECONDS = (5, 30)  # to connect, to answer
 NOT_NOW = (412, 429, 472, 473)  # behind our write; too many requests; replicas that don't answer
 _TOKEN = re.compile(r"[!-~]+")
+_NAMESPACE = re.compile(r"[!-~]*")
 _HEALTH = "sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200"
 _CAPABILITIES = {"get": "read", "list": "list"}  # of what plan and apply don't ask for
 _SHOWN_ERROR = 400  # characters of a server's own words
@@ -185,6 +186,10 @@ def connect(
     """A session with the cluster's server, or with the one at `address`. Raises ApplyError."""
     address = (address or cluster.vault_address).rstrip("/")
     _check_address(address)
+    if not _NAMESPACE.fullmatch(cluster.vault_namespace):
+        raise RefusedError(
+            f"the server's namespace: got {cluster.vault_namespace!r}, expected its path such as teams/payments"
+        )
     if not _TOKEN.fullmatch(token):
         raise TokenError("the token is empty or holds spaces or line breaks; expected what a login printed")
     with _ca_file(cluster.ca_pem) as ca_file:

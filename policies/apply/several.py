@@ -11,7 +11,12 @@ from policies.apply.outcome import Outcome
 
 def clusters(generated: Path) -> list[str]:
     """The names of all in the tree. Raises TreeError where there is none."""
-    found = sorted(path.name for path in generated.iterdir() if path.is_dir()) if generated.is_dir() else []
+    try:
+        found = (
+            sorted(path.name for path in generated.iterdir() if path.is_dir()) if generated.is_dir() else []
+        )
+    except OSError as error:
+        raise TreeError(f"{generated}: can't be read: {error.strerror}") from None
     if not found:
         raise TreeError(
             f"{generated}: no clusters in it; expected the tree of `podkeys policies generate`, here or with --generated"

@@ -4,7 +4,6 @@ Whatever a file says, what is written is only the path that its place in the tre
 mounts. Symbolic links are refused, so that the tree that was reviewed is the tree that is read.
 """
 
-import json
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -14,18 +13,14 @@ from typing import Any
 
 from policies import names
 from policies.apply import certificates
-from policies.apply.bundle import digest
 from policies.apply.errors import TreeError
+from policies.apply.reader import CATALOG, CLUSTER_FILES, REGENERATE, Reader
 from policies.apply.state import Desired, Item, policy_path
 from policies.catalog import Cluster
 from policies.catalog_files import CatalogError, parse_cluster
 
-CLUSTER_FILES = ("cluster.json", "catalog.configmap.yaml")
-CATALOG = "catalog"  # holds files; as the name of a Kubernetes namespace it holds folders too
-
 _MOUNT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _SERVERS_OWN = frozenset({"auth", "cubbyhole", "identity", "sys"})
-_REGENERATE = "run `podkeys policies generate` and review what it changes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +30,7 @@ class _Folder:
     cluster: Cluster
     namespace: str
     role: str
-    text: "Reader"
+    reader: Reader
 
     @property
     def policy(self) -> str:
@@ -43,43 +38,6 @@ class _Folder:
 
     def identity_policy(self, account: str) -> str:
         return names.identity_policy(self.cluster.name, self.namespace, self.role, account)
-
-
-class Reader:
-    """Reads each file once; with a bundle's digests, only what was reviewed."""
-
-    def __init__(self, generated: Path, reviewed: Mapping[str, str] | None = None) -> None:
-        self._generated = generated
-        self._reviewed = reviewed
-        self._read: set[str] = set()
-
-    def __call__(self, file: Path) -> str:
-        name = file.relative_to(self._generated).as_posix()
-        self._read.add(name)
-        try:
-            content = file.read_bytes()
-            text = content.decode()
-        except (OSError, UnicodeDecodeError) as error:
-            raise TreeError(f"{file}: can't be read as UTF-8 text: {error}") from None
-        if self._reviewed is not None and self._reviewed.get(name) != digest(content):
-            known = "changed since its review" if name in self._reviewed else "not reviewed"
-            raise TreeError(f"{file}: {known}; expected the tree of the bundle: check out what was signed")
-        return text
-
-    def check_all(self, cluster: str) -> None:
-        """Whether all that was reviewed is there: what is missing would be pruned."""
-        own = {name for name in self._reviewed or () if name.startswith(f"{cluster}/") and _applied(name)}
-        missing = sorted(own - self._read)
-        if missing:
-            raise TreeError(
-                f"{self._generated / missing[0]}: missing, and it was reviewed; check out what was signed"
-            )
-
-
-def _applied(name: str) -> bool:
-    """Whether apply reads a file of the tree: the catalog goes to Kubernetes alone."""
-    parts = name.split("/")
-    return parts[-1] != CLUSTER_FILES[1] and not (len(parts) == 3 and parts[1] == CATALOG)  # noqa: PLR2004 - cluster/catalog/file
 
 
 def read(generated: Path, cluster_name: str, reviewed: Mapping[str, str] | None = None) -> Desired:
@@ -90,29 +48,29 @@ def read(generated: Path, cluster_name: str, reviewed: Mapping[str, str] | None 
     if not names.is_label(cluster_name):
         raise TreeError(f"cluster: got {cluster_name!r}, expected a name such as eu-nl-prod-a")
     top = generated / cluster_name
-    if top.is_symlink() or not top.is_dir():
+    if not _is_folder(top):
         known = ", ".join(sorted(path.parent.name for path in generated.glob("*/cluster.json"))) or "none"
         raise TreeError(
             f"{top}: no such folder; expected a generated cluster (here: {known}); "
             "give its name with --cluster, the tree with --generated, or run `podkeys policies generate`"
         )
-    text = Reader(generated, reviewed)
-    cluster = _cluster(top, cluster_name, text)
+    reader = Reader(generated, reviewed)
+    cluster = _cluster(top, cluster_name, reader)
     items: dict[str, Item] = {}
-    for folder, path in _role_folders(top, cluster, text):
+    for folder, path in _role_folders(top, cluster, reader):
         for item in _role_items(folder, path):
             items[item.path] = item
-    text.check_all(cluster_name)
+    reader.check_all(cluster_name)
     return Desired(cluster, items)
 
 
-def _cluster(top: Path, name: str, text: Reader) -> Cluster:
+def _cluster(top: Path, name: str, reader: Reader) -> Cluster:
     entries = _entries(top)
     file = top / "cluster.json"
     if "cluster.json" not in entries:
-        raise TreeError(f"{file}: no such file; {_REGENERATE}")
+        raise TreeError(f"{file}: no such file; {REGENERATE}")
     try:
-        cluster = parse_cluster(text(file).encode())
+        cluster = parse_cluster(reader.json(file)[0].encode())
     except CatalogError as error:
         raise TreeError(f"{file}: {error}") from None
     if cluster.name != name:
@@ -126,11 +84,11 @@ def _cluster(top: Path, name: str, text: Reader) -> Cluster:
     return cluster
 
 
-def _role_folders(top: Path, cluster: Cluster, text: Reader) -> Iterator[tuple[_Folder, Path]]:
+def _role_folders(top: Path, cluster: Cluster, reader: Reader) -> Iterator[tuple[_Folder, Path]]:
     for namespace, is_folder in _entries(top).items():
         if not is_folder:
             if namespace not in CLUSTER_FILES:
-                raise TreeError(f"{top / namespace}: unexpected file; remove it, or {_REGENERATE}")
+                raise TreeError(f"{top / namespace}: unexpected file; remove it, or {REGENERATE}")
             continue
         for role, holds_files in _entries(top / namespace).items():
             path = top / namespace / role
@@ -139,23 +97,23 @@ def _role_folders(top: Path, cluster: Cluster, text: Reader) -> Iterator[tuple[_
             if not holds_files or not names.is_label(namespace) or not names.is_label(role):
                 raise TreeError(
                     f"{path}: expected a folder <namespace>/<role>, both names of at most "
-                    f"{names.MAX_LABEL} lower-case letters, digits and dashes; remove it, or {_REGENERATE}"
+                    f"{names.MAX_LABEL} lower-case letters, digits and dashes; remove it, or {REGENERATE}"
                 )
-            yield _Folder(cluster, namespace, role, text), path
+            yield _Folder(cluster, namespace, role, reader), path
 
 
 def _role_items(folder: _Folder, path: Path) -> Iterator[Item]:
     files = _entries(path)
     if "policy.hcl" not in files:
         raise TreeError(
-            f"{path}/policy.hcl: no such file, and it carries the mark of ownership; {_REGENERATE}"
+            f"{path}/policy.hcl: no such file, and it carries the mark of ownership; {REGENERATE}"
         )
     for name, is_folder in files.items():
         kind, _, entry = name.rpartition(".")[0].partition(".")
         if is_folder or name not in _file_names(entry) or (entry and not names.is_label(entry)):
             raise TreeError(
                 f"{path / name}: unexpected; expected only policy.hcl, policy.ACCOUNT.hcl, auth.ACCOUNT.json, "
-                f"pki.CERTIFICATE.json and identity.ACCOUNT.json; remove it, or {_REGENERATE}"
+                f"pki.CERTIFICATE.json and identity.ACCOUNT.json; remove it, or {REGENERATE}"
             )
         yield _item(folder, path / name, kind, entry)
 
@@ -172,11 +130,15 @@ def _item(folder: _Folder, file: Path, kind: str, entry: str) -> Item:
     if kind == "policy":
         name = folder.identity_policy(entry) if entry else folder.policy
         return Item(
-            "policy", policy_path(name), owner, {"policy": _policy(file, folder.text(file), name)}, str(file)
+            "policy",
+            policy_path(name),
+            owner,
+            {"policy": _policy(file, folder.reader.text(file), name)},
+            str(file),
         )
     if kind == "auth":
         path = f"auth/{cluster.auth_mount}/role/{names.auth_role(*parts)}"
-        fields = _fields(file, folder.text(file), path)
+        fields = _fields(file, folder.reader.json(file)[1], path)
         _check_login(folder, file, entry, fields)
         return Item("auth role", path, owner, fields, str(file))
     path = (
@@ -184,7 +146,7 @@ def _item(folder: _Folder, file: Path, kind: str, entry: str) -> Item:
         if kind == "pki"
         else f"{cluster.identity_mount}/roles/{names.identity_pki_role(*parts)}"
     )
-    fields = _fields(file, folder.text(file), path)
+    fields = _fields(file, folder.reader.json(file)[1], path)
     _check_names(file, fields, folder.namespace, "" if kind == "pki" else entry)
     return Item("PKI role", path, owner, fields, str(file))
 
@@ -195,34 +157,22 @@ def _policy(file: Path, text: str, name: str) -> str:
     said = [line for line in header if line.startswith("# policy:")]
     if not text.startswith(names.MARK) or said != [f"# policy: {name}"]:
         raise TreeError(
-            f"{file}: expected a header that starts with `{names.MARK}` and says `# policy: {name}` once; {_REGENERATE}"
+            f"{file}: expected a header that starts with `{names.MARK}` and says `# policy: {name}` once; {REGENERATE}"
         )
     return text
 
 
-def _fields(file: Path, text: str, path: str) -> dict[str, Any]:
-    try:
-        document = json.loads(text, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise TreeError(f"{file}: got no JSON ({error}); {_REGENERATE}") from None
+def _fields(file: Path, document: object, path: str) -> dict[str, Any]:
     if not isinstance(document, dict) or set(document) != {"generatedFrom", "path", "data"}:
-        raise TreeError(f"{file}: expected an object of generatedFrom, path and data; {_REGENERATE}")
+        raise TreeError(f"{file}: expected an object of generatedFrom, path and data; {REGENERATE}")
     if document["path"] != path:
         raise TreeError(
-            f"{file}: path: got {document['path']!r}, expected {path}, by its place; {_REGENERATE}"
+            f"{file}: path: got {document['path']!r}, expected {path}, by its place; {REGENERATE}"
         )
     fields = document["data"]
     if not isinstance(fields, dict) or not fields:
-        raise TreeError(f"{file}: data: expected an object of the role's fields; {_REGENERATE}")
+        raise TreeError(f"{file}: data: expected an object of the role's fields; {REGENERATE}")
     return fields
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A key given twice would show one value to the reviewer and another to the server."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError(f"a key is given twice among {', '.join(sorted(found))}")
-    return found
 
 
 def _check_login(folder: _Folder, file: Path, account: str, fields: dict[str, Any]) -> None:
@@ -237,12 +187,12 @@ def _check_login(folder: _Folder, file: Path, account: str, fields: dict[str, An
         or not all(name in allowed for name in policies)
     ):
         raise TreeError(
-            f"{file}: data.token_policies: got {policies!r}, expected only {', '.join(allowed)}; {_REGENERATE}"
+            f"{file}: data.token_policies: got {policies!r}, expected only {', '.join(allowed)}; {REGENERATE}"
         )
     for field, value in _binding(folder, account).items():
         if fields.get(field) != value:
             raise TreeError(
-                f"{file}: data.{field}: got {fields.get(field)!r}, expected {value!r}, by its place; {_REGENERATE}"
+                f"{file}: data.{field}: got {fields.get(field)!r}, expected {value!r}, by its place; {REGENERATE}"
             )
 
 
@@ -250,9 +200,7 @@ def _check_names(file: Path, fields: dict[str, Any], namespace: str, account: st
     """A PKI role gives names of its own namespace, or of its own service account, and nothing else."""
     wrong = (*certificates.openings(fields), *certificates.foreign_names(fields, namespace, account))
     for field, got, expected in wrong:
-        raise TreeError(
-            f"{file}: data.{field}: got {got!r}, expected {expected}, by its place; {_REGENERATE}"
-        )
+        raise TreeError(f"{file}: data.{field}: got {got!r}, expected {expected}, by its place; {REGENERATE}")
 
 
 def _binding(folder: _Folder, account: str) -> dict[str, Any]:
@@ -269,6 +217,16 @@ def _binding(folder: _Folder, account: str) -> dict[str, Any]:
     }
 
 
+def _is_folder(path: Path) -> bool:
+    """No symbolic link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise TreeError(f"{path}: can't be read: {error.strerror}") from None
+
+
 def _entries(folder: Path) -> dict[str, bool]:
     """What stands in a folder, sorted: name → whether it is a folder. Only folders and regular files are let through."""
     try:
@@ -279,6 +237,6 @@ def _entries(folder: Path) -> dict[str, bool]:
         if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
             raise TreeError(
                 f"{folder / name}: expected a plain file or folder, no symbolic link and nothing else; "
-                f"remove it, or {_REGENERATE}"
+                f"remove it, or {REGENERATE}"
             )
     return {name: stat.S_ISDIR(mode) for name, mode in found.items()}

@@ -1,5 +1,6 @@
 """What the server can answer, or not: each becomes one message that says what to do, and an exit code."""
 
+import dataclasses
 import json
 import socket
 import subprocess
@@ -182,6 +183,13 @@ def test_a_token_that_is_none_is_refused_and_not_shown(token: str) -> None:
     error = failure(at("https://vault.example.com"), token=token)
     assert isinstance(error, TokenError)
     assert token.strip() == "" or token not in str(error)
+
+
+@pytest.mark.parametrize("namespace", ["a\r\nX-Vault-Token: b", "\u20ac", "two words"])
+def test_a_namespace_that_no_header_can_hold_is_refused(namespace: str) -> None:
+    error = failure(dataclasses.replace(at("https://vault.example.com"), vault_namespace=namespace))
+    assert (error.exit_code, "the server's namespace: got" in str(error)) == (1, True)
+    assert "\n" not in str(error)
 
 
 def test_nobody_listening_is_unreachable() -> None:

@@ -11,7 +11,7 @@ import pytest
 from demo.mounts import Mounts
 from demo.service_accounts import Issuer
 from policies import names
-from policies.apply import tree
+from policies.apply import several, tree
 from policies.apply.errors import TreeError
 from policies.catalog import to_bytes
 from tests.policies import trees
@@ -53,6 +53,42 @@ def test_a_whole_tree_gives_what_its_places_say(made: trees.Tree) -> None:
     assert {item.owner for item in desired.items.values()} == {
         "sys/policies/acl/podkeys.east.payments.payments"
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("NaN", "it holds NaN"),
+        ("1e999", "it holds 1e999"),
+        ('"\\ud800"', "the escape of a surrogate"),
+        ("9" * 5000, "4300 digits"),
+        ("[" * 100_000, "got no JSON"),
+        ('1, "token_ttl": 2', "given twice"),
+    ],
+)
+def test_json_that_two_readers_may_take_for_two_things_is_refused(
+    made: trees.Tree, value: str, said: str
+) -> None:
+    for file in (f"{ROLE}/auth.api.json", "cluster.json"):
+        text = (made.root / file).read_text()
+        (made.root / file).write_text(text.replace("{", f'{{"token_ttl": {value}, ', 1))
+        refused(made, file, said)
+        (made.root / file).write_text(text)
+
+
+@pytest.mark.parametrize("file", [f"{ROLE}/policy.hcl", f"{ROLE}/auth.api.json", "cluster.json"])
+def test_a_file_longer_than_a_server_takes_is_not_read_to_its_end(made: trees.Tree, file: str) -> None:
+    os.truncate(made.root / file, 2**40)  # holds nothing, and would fill any memory
+    refused(made, file, "more than 1 MiB")
+
+
+def test_what_cannot_be_looked_at_is_named(made: trees.Tree, tmp_path: Path) -> None:
+    made.top.joinpath("west").mkdir()
+    long = tmp_path / ("x" * 300)
+    with pytest.raises(TreeError, match="can't be read: File name too long"):
+        tree.read(long, "east")
+    with pytest.raises(TreeError, match="can't be read: File name too long"):
+        several.clusters(long)
 
 
 def test_a_namespace_called_catalog_shares_the_folder_of_the_catalog(made: trees.Tree) -> None:

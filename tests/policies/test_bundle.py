@@ -198,3 +198,28 @@ def test_a_key_in_transit_signs_without_leaving_the_server(bao: Server, base: Pa
         f"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA{raw}\n-----END PUBLIC KEY-----\n"
     )
     assert verify(base).return_value == 0
+
+
+def test_what_cannot_be_read_or_written_is_named(base: Path) -> None:
+    key, where = ("--key", base / "review.pem"), ("--generated", base / "generated")
+    for output, reason in ((base, "Is a directory"), (base / "nowhere" / "b.json", "No such file")):
+        result = call("bundle", *where, *key, "-o", output)
+        assert (result.return_value, f"-o {output}: can't be written: {reason}" in result.output) == (1, True)
+    server = ("--transit", "transit/review", "--address", "https://vault.example.com", "-o", base / "b.json")
+    for file in (base / "nowhere", base, "/bin/true"):
+        result = call("bundle", *where, *server, "--ca-file", file, BAO_TOKEN="any")
+        assert (result.return_value, f"--ca-file {file}: can't be read" in result.output) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["review", "/review", "transit/"])
+def test_a_key_in_transit_is_named_with_its_mount(base: Path, name: str) -> None:
+    where = ("--generated", base / "generated", "--address", "https://vault.example.com")
+    result = call("bundle", *where, "--transit", name, "-o", base / "b.json")
+    assert isinstance(result.exception, click.UsageError)
+    assert "expected MOUNT/NAME" in str(result.exception)
+
+
+def test_without_a_token_what_it_needs_is_said(base: Path) -> None:
+    where = ("--generated", base / "generated", "--address", "https://vault.example.com")
+    result = call("bundle", *where, "--transit", "transit/x", "-o", base / "b", BAO_TOKEN="", VAULT_TOKEN="")
+    assert (result.return_value, "update on transit/sign/x" in result.output) == (1, True)
