@@ -98,6 +98,10 @@ def connect(kubeconfig: str | None, context: str | None) -> Kube:
         if kubeconfig or context:
             raise UsageError(f"kubeconfig: {error}; give another with --kubeconfig or --context") from None
         _load_in_cluster(settings, str(error))
+    except OSError as error:  # one of KUBECONFIG
+        raise UsageError(
+            f"kubeconfig {error.filename}: can't be read: {error.strerror}; give another with --kubeconfig"
+        ) from None
     except (
         yaml.YAMLError,
         AttributeError,
