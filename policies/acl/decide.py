@@ -13,7 +13,10 @@ from policies.acl.templates import Identity
 
 
 class Operation(Enum):
-    """WRITE is what POST and PUT ask for: create where nothing is there yet and the engine tells, else update."""
+    """WRITE is what POST and PUT ask for: create where nothing is there yet and the engine tells, else update.
+
+    SUBSCRIBE is to the events of a path, which the server asks as it asks for capabilities; RECOVER is from a snapshot, into the path.
+    """
 
     READ = "read"
     WRITE = "write"
@@ -21,6 +24,8 @@ class Operation(Enum):
     DELETE = "delete"
     LIST = "list"
     SCAN = "scan"
+    SUBSCRIBE = "subscribe"
+    RECOVER = "recover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Reason(Enum):
     REQUIRED = "a required parameter is missing"
     DENIED_PARAMETER = "a parameter or its value is denied"
     NOT_ALLOWED = "a parameter or its value is not among the allowed ones"
+    EVENTS = "granted for some types of events"
     PAGE = "the page asked for is larger than pagination_limit, or isn't asked for"
 
 
@@ -68,6 +74,7 @@ class Decision:
     about: str = ""
 
 
+_AS_LISTING = (Operation.LIST, Operation.SCAN, Operation.SUBSCRIBE)
 _SHOWN = ("sudo", "read", "list", "update", "delete", "create", "patch", "scan")
 
 
@@ -109,7 +116,7 @@ def decided(rules: Rules, request: Request) -> Decision:
         return Decision(
             allowed=False, reason=Reason.TEMPLATE, capability=capability, about=rules.forbidden.path
         )
-    found = rules.candidates(request.path, listing=operation in (Operation.LIST, Operation.SCAN))
+    found = rules.candidates(request.path, listing=operation in _AS_LISTING)
     if not found:
         return Decision(allowed=False, reason=Reason.NO_MATCH, capability=capability)
     rule, *lost = found
@@ -126,11 +133,12 @@ def _capability(request: Request) -> str:
 
 def _judged(rule: Rule, request: Request, capability: str) -> tuple[Reason, str]:
     """In the server's order."""
-    if rule.capabilities & DENY:
-        return Reason.DENIED, ""
-    if capability not in rule.capabilities:
-        return Reason.CAPABILITY, ""
+    denied = bool(rule.capabilities & DENY)
+    if denied or capability not in rule.capabilities:
+        return (Reason.DENIED if denied else Reason.CAPABILITY), ""
     limits = rule.constraints
+    if request.operation is Operation.SUBSCRIBE:
+        return (Reason.EVENTS if limits.events else Reason.GRANTED), ""
     if not _wrapped(limits, request.wrap_ttl):
         return Reason.WRAPPING, ""
     refused = _parameters(limits, request)

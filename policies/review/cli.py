@@ -22,7 +22,7 @@ from policies.review.find import by_labels, named
 from policies.review.inventory import Inventory
 from policies.review.options import Unanswered
 from policies.review.origin import origin
-from policies.review.questions import OPERATIONS, Answer, ask
+from policies.review.questions import OPERATIONS, Answer, ask, check
 from policies.review.questions import who_can as askers
 from policies.review.reach import reach as reached
 from policies.review.subjects import Policies, Reading
@@ -57,6 +57,7 @@ def _answers(subject: str, question: tuple[str, str], **where: Any) -> _Advised:
     """With the change that would allow what is refused; and what besides isn't known."""
     operation, path = question
     try:
+        check(operation, DIALECTS[where["dialect"]])
         inventory, policies = opened(**where)
         _labels(inventory, subject)
         answers = [ask(policies, found, operation, path) for found in named(inventory, subject)]
@@ -180,6 +181,7 @@ def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  
     Exit codes: 0 somebody, or not known; 1 nobody; 64 usage; 69 no answer from the server or the API server.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
+        check(operation, DIALECTS[where["dialect"]])
         inventory, policies = opened(**where)
         answers = list(askers(inventory, policies, operation, path))
         _doubt(inventory, path)
@@ -247,6 +249,8 @@ def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noq
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
         examples = [example for file in files for example in read_examples(file)]
+        for example in examples:
+            check(example.operation, DIALECTS[where["dialect"]])
         inventory, policies = opened(**where)
         failed = list(failures(inventory, policies, examples))
     except (ReviewError, ProblemsError) as error:

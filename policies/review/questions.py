@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from policies.acl.decide import Decision, Operation, Reason, Request, decided
+from policies.acl.dialects import DIALECTS, Dialect
 from policies.acl.stanza import Stanza
+from policies.review.errors import ReviewError
 from policies.review.inventory import Inventory
 from policies.review.subjects import Policies, Subject, subjects
 
@@ -16,6 +18,8 @@ OPERATIONS = {
     "delete": (Operation.DELETE, None),
     "list": (Operation.LIST, None),
     "scan": (Operation.SCAN, None),
+    "subscribe": (Operation.SUBSCRIBE, None),
+    "recover": (Operation.RECOVER, None),
 }
 _OPEN = (b"*", b"+", b"{{", b"\\", b"<<")
 
@@ -46,7 +50,17 @@ _CONDITIONAL = {
     Reason.WRAPPING: "with response wrapping",
     Reason.REQUIRED: "with its required parameters",
     Reason.PAGE: "in pages",
+    Reason.EVENTS: "of some types of events",
 }
+
+
+def check(operation: str, dialect: Dialect) -> None:
+    """Raises ReviewError where servers of this dialect have no such operation: nobody can would be no answer."""
+    if operation not in dialect.capabilities:
+        known = ", ".join(name for name, other in DIALECTS.items() if operation in other.capabilities)
+        raise ReviewError(
+            f"got {operation}, expected an operation that {dialect.name} has; name a server that has it with --dialect: {known}"
+        )
 
 
 def ask(rules_of: Policies, subject: Subject, operation: str, path: str) -> Answer:

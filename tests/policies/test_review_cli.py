@@ -190,6 +190,30 @@ def test_explain_says_that_no_boundary_names_the_namespace_or_that_none_can_be_r
     assert f"{written}; whether a boundary allows it isn't known: {boundaries}/web.yaml:1" in advice()
 
 
+def test_what_only_some_servers_have_is_asked_of_those_alone(tmp_path: Path) -> None:
+    text = 'path "kv/data/*" { capabilities = ["recover", "subscribe"]\n subscribe_event_types = ["kv-v2/data-write"] }'
+    (tmp_path / "shop.hcl").write_text(text)
+    there = ("kv/data/x", "--policies", tmp_path, "--dialect", "vault-2.0.4")
+    assert call("can", "shop", "recover", *there).output == "yes\n"
+    assert call("can", "shop", "read", *there).output == "no\n"
+    assert "of some types of events" in call("who-can", "subscribe", *there).output
+    examples = tmp_path / "t.yaml"
+    one = "{subject: shop, operation: recover, path: kv/data/x, expected: allowed}"
+    examples.write_text(f"apiVersion: podkeys.dev/v1\nkind: PolicyTest\ntests:\n- {one}\n")
+    words = ("--policies", tmp_path)
+    assert call("test", examples, *words, "--dialect", "vault-2.0.4").return_value == 0
+    for asked in (
+        ("can", "shop", "recover", "kv/data/x", *words),
+        ("who-can", "subscribe", "kv/data/x", *words),
+        ("who-can", "scan", "kv/data/x", *words, "--dialect", "vault-2.0"),
+        ("test", examples, *words),
+    ):
+        exception = call(*asked).exception
+        assert isinstance(exception, click.ClickException)
+        assert exception.exit_code == 64
+        assert "name a server that has it with --dialect: " in exception.message
+
+
 def test_explain_names_the_policy_by_hand_that_decides_beside_a_generated_one(tmp_path: Path) -> None:
     shutil.copytree(GENERATED / "eu-nl-prod-a", tmp_path, dirs_exist_ok=True)
     login = tmp_path / "payments/payments/auth.payments-api.json"
