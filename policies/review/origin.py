@@ -1,11 +1,11 @@
 """From which role file a policy was generated, as its header says. Pure."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from policies.acl.stanza import Stanza
 from policies.generate.hcl import OWN_TOKEN
@@ -27,18 +27,22 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """A stanza that decided about no request. `entry`: of the role file, that asked for it; both are empty where nothing tells."""
+    """A stanza that decided about no request. `entry`: of the role file, that asked for it; both are empty where nothing tells.
+
+    `places`: of its entries, as `Places` gives them.
+    """
 
     file: str
     line: int
     path: str
     role_file: str
     entry: str
+    places: tuple[str, ...] = ()
 
-    @property
-    def of_all_agents(self) -> bool:
-        """Whether generation gives it to everybody, so that no role file can be without it."""
-        return self.entry in _OF_ALL_AGENTS
+
+Places: TypeAlias = Callable[
+    [str, str], tuple[str, ...]
+]  # a role file and what asked for a stanza → where that is
 
 
 def origin(file: PolicyFile) -> Origin:
@@ -49,15 +53,20 @@ def origin(file: PolicyFile) -> Origin:
     return Origin(said.get("source", ""), said.get("owner", ""))
 
 
-def unused(inventory: Inventory, stanzas: Iterable[Stanza]) -> Iterator[Unused]:
-    """With the entry that asked for each, which the comment above it names. Those of one policy must stand together."""
+def unused(inventory: Inventory, stanzas: Iterable[Stanza], places: Places) -> Iterator[Unused]:
+    """With the entry that asked for each, which the comment above it names. Those of one policy must stand together.
+
+    What generation gives to every agent for its own token is left out: no role file can be without it.
+    """
     files = {file.file: file for file in inventory.policies.values()}
     for name, own in groupby(stanzas, attrgetter("policy")):
         role_file = origin(files[name]).role_file
         lines = _lf(files[name].text).split(b"\n")
         for stanza in own:
             entry = _comment(lines[stanza.line - 2]) if role_file and stanza.line > 1 else ""
-            yield Unused(name, stanza.line, stanza.path, role_file, entry)
+            if entry not in _OF_ALL_AGENTS:
+                where = places(role_file, entry) if entry else ()
+                yield Unused(name, stanza.line, stanza.path, role_file, entry, where)
 
 
 def _lf(text: bytes) -> bytes:
@@ -76,4 +85,5 @@ def unused_json(one: Unused) -> dict[str, Any]:
         "path": one.path,
         "roleFile": one.role_file,
         "entry": one.entry,
+        "places": list(one.places),
     }

@@ -17,6 +17,7 @@ from policies.review.log_file import read_log
 from policies.review.options import Unanswered
 from policies.review.origin import Unused, unused, unused_json
 from policies.review.replay import Found, Kind, Replay
+from policies.review.replay_roles import RoleFiles
 from policies.review.subjects import Policies, Reading
 
 _SHOWN = 50  # kinds of requests in each list of the text; --json has all
@@ -55,7 +56,7 @@ def replay(audit_log: Path, against: Path, dialect: str, *, as_json: bool) -> in
         wrong = read_log(audit_log, run)
     except (ReviewError, OSError) as error:
         raise Unanswered(str(error)) from None
-    granted = list(unused(inventory, run.unused()))
+    granted = list(unused(inventory, run.unused(), RoleFiles(against).places))
     if as_json:
         click.echo(json.dumps(_json(run, granted, wrong), indent=2))
     else:
@@ -69,9 +70,8 @@ def _text(run: Replay, granted: list[Unused], wrong: int) -> str:
     lines += _kinds("Would break", "red", found.breaks)
     lines += _kinds("Would be allowed, and were refused", "yellow", found.opens)
     lines += _kinds("Depends on a value that the log hides", "yellow", found.hidden)
-    own = [one for one in granted if not one.of_all_agents]
-    lines += [click.style(f"Granted and not used: {len(own)}", bold=True)] if own else []
-    lines += [plain(f"  {one.file}:{one.line}: {one.path}{_entry(one)}") for one in own]
+    lines += [click.style(f"Granted and not used: {len(granted)}", bold=True)] if granted else []
+    lines += [plain(f"  {one.file}:{one.line}: {one.path}{_entry(one)}") for one in granted]
     silent = run.silent()
     lines += (
         [f"Policies whose tokens did nothing: {len(silent)}", *(f"  {plain(name)}" for name in silent)]
@@ -84,7 +84,7 @@ def _text(run: Replay, granted: list[Unused], wrong: int) -> str:
 
 
 def _entry(one: Unused) -> str:
-    return f" ({one.role_file}: {one.entry})" if one.entry else ""
+    return f" ({'; '.join(one.places)})" if one.places else ""
 
 
 def _kinds(title: str, colour: str, kinds: Counter[Kind]) -> list[str]:

@@ -101,6 +101,7 @@ def test_it_says_what_breaks_what_opens_and_what_was_never_used(audit_log: Path,
             "path": "kv1/never",
             "roleFile": "shop.yaml",
             "entry": "secret never",
+            "places": ["shop.yaml: secret never"],
         }
     ]
     assert found["silentPolicies"] == ["mail"]
@@ -142,6 +143,104 @@ def test_an_entry_is_named_as_generation_wrote_it_alone(
         entry,
         "shop.yaml" if entry else "",
     )
+
+
+ROLE = """apiVersion: podkeys.dev/v1
+kind: ServiceRole
+metadata: {name: shop, owner: team-shop}
+spec:
+  identity:
+    ttl: 1h
+  secrets:
+  - {name: a, path: kv1/a, engine: kv1}
+  - name: never
+    path: kv1/never
+  - {name: other, path: kv1/never}
+  databases: [{name: orders, path: database/creds/orders}]
+  certificates:
+  - {name: serving}
+"""
+OWN_TOKEN = """
+# the agent: its token lives on while the pod does
+path "auth/token/renew-self" {
+  capabilities = ["update"]
+}
+"""
+
+
+def granted_for(path: str, entry: str) -> str:
+    return f'\n# {entry}\npath "{path}" {{\n  capabilities = ["read"]\n}}\n'
+
+
+def unused_places(audit_log: Path, against: Path) -> list[list[str]]:
+    found = json.loads(call(audit_log, "--against", against, "--json").output)["unused"]
+    return [one["places"] for one in found if one["path"] != "kv1/b"]
+
+
+def test_the_line_of_the_role_file_to_delete_is_named(
+    audit_log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of two entries with one path, for a part of the tree, and from inside the tree."""
+    monkeypatch.chdir(tmp_path)
+    own = Path("generated", "east")
+    own.mkdir(parents=True)
+    asked = (
+        "secret never; secret other",
+        "database orders",
+        "certificate serving",
+        "identity of web",
+        "secret gone",
+    )
+    stanzas = "".join(granted_for(f"kv1/{number}", entry) for number, entry in enumerate(asked))
+    (own / "shop.hcl").write_text(GENERATED + NEW.partition("# secret never")[0] + stanzas.lstrip())
+    Path("roles").mkdir()
+    Path("roles", "shop.yaml").write_text(ROLE)
+    expected = [
+        ["roles/shop.yaml:9: secret never", "roles/shop.yaml:11: secret other"],
+        ["roles/shop.yaml:12: database orders"],
+        ["roles/shop.yaml:14: certificate serving"],
+        ["roles/shop.yaml:5: identity of web"],
+        ["shop.yaml: secret gone"],
+    ]
+    assert unused_places(audit_log, Path("generated")) == expected
+    assert unused_places(audit_log, own) == expected
+    assert "kv1/1 (roles/shop.yaml:12: database orders)\n" in call(audit_log, "--against", "generated").output
+    monkeypatch.chdir("generated")
+    assert unused_places(audit_log, Path())[1] == [f"{tmp_path}/roles/shop.yaml:12: database orders"]
+    assert unused_places(audit_log, Path("east"))[1] == ["../roles/shop.yaml:12: database orders"]
+
+
+@pytest.mark.parametrize(
+    "role", ["", "spec: [", "spec: {secrets: [never, {name: [x]}, {}], identity: }", "- spec"]
+)
+def test_a_role_file_that_can_not_be_read_has_no_lines(audit_log: Path, tmp_path: Path, role: str) -> None:
+    (tmp_path / "generated").mkdir()
+    (tmp_path / "generated" / "shop.hcl").write_text(GENERATED + NEW)
+    (tmp_path / "roles").mkdir()
+    (tmp_path / "roles" / "shop.yaml").write_text(role)
+    assert unused_places(audit_log, tmp_path / "generated") == [["shop.yaml: secret never"]]
+
+
+@pytest.mark.parametrize("source", ["../secret.yaml", "{top}/secret.yaml", "x" * 900, "."])
+def test_a_header_leads_to_no_file_outside_the_roles(audit_log: Path, tmp_path: Path, source: str) -> None:
+    (tmp_path / "secret.yaml").write_text(ROLE)
+    (tmp_path / "roles").mkdir()
+    (tmp_path / "generated").mkdir()
+    named = source.format(top=tmp_path)
+    (tmp_path / "generated" / "shop.hcl").write_text(f"{MARK}\n# source: {named}\n" + NEW)
+    assert unused_places(audit_log, tmp_path / "generated") == [[f"{named}: secret never"]]
+
+
+def test_what_every_agent_may_do_with_its_own_token_is_not_called_unused(
+    audit_log: Path, tmp_path: Path
+) -> None:
+    """No role file can be without it; whoever wrote it by hand can."""
+    (tmp_path / "shop.hcl").write_text(GENERATED + NEW + OWN_TOKEN)
+    for form in ("--json", "--dialect=openbao-2.6"):
+        assert "renew-self" not in call(audit_log, "--against", tmp_path, form).output
+    (tmp_path / "shop.hcl").write_text(NEW + OWN_TOKEN)
+    for form in ("--json", "--dialect=openbao-2.6"):
+        assert "renew-self" in call(audit_log, "--against", tmp_path, form).output
 
 
 def test_the_policies_that_the_server_had_break_nothing(audit_log: Path, tmp_path: Path) -> None:

@@ -220,6 +220,26 @@ def test_unused_access_is_in_it_by_an_audit_log(folder: Path) -> None:
     assert "secret smtp" in Path("report/audit.md").read_text()
 
 
+def test_unused_access_leads_to_the_line_of_the_role_file(folder: Path) -> None:
+    shutil.copytree(EXAMPLE / "roles", "roles")
+    policy = "podkeys.eu-nl-prod-a.payments.payments"
+    auth = {
+        "policies": [policy],
+        "policy_results": {"allowed": True, "granting_policies": [{"name": policy}]},
+    }
+    entry = {
+        "type": "request",
+        "auth": auth,
+        "request": {"operation": "read", "path": "kv/data/payments/stripe"},
+    }
+    Path("audit.log").write_text(json.dumps(entry) + "\n")
+    found = audited("--policies", folder, "--audit-log", "audit.log")["usage"]["unused"]
+    places = [place for one in found for place in one["places"]]
+    assert places[0] == "roles/payments.yaml:11: database orders"
+    assert places[0] in Path("report/audit.md").read_text()
+    assert places[0] in Path("report/audit.html").read_text()
+
+
 def planted(folder: Path, text: str) -> None:
     """`text` wherever a file may hold any: paths, accounts, a mount's role, owner and source, a waiver, a file's name."""
     harmless = text.replace("\u202e", "")

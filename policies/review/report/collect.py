@@ -19,6 +19,7 @@ from policies.review.lint.tree import Reading, tree
 from policies.review.log_file import read_log
 from policies.review.origin import unused
 from policies.review.replay import Replay
+from policies.review.replay_roles import RoleFiles
 from policies.review.report import revision
 from policies.review.report.access import accesses
 from policies.review.report.facts import Facts, Made, Since, Usage
@@ -57,7 +58,7 @@ def collected(sources: Sources, reading: Reading) -> Facts:
         tuple(accesses(services(inventory, clusters), side.policies, reading.now)),
         run.lint(tree(inventory, reading, sources.boundaries), sources.settings, reading.now.date()),
         _since(sources, sources.ref, side, reading) if sources.ref is not None else None,
-        _usage(sources.audit_log, side, reading) if sources.audit_log else None,
+        _usage(sources.audit_log, folder, side, reading) if sources.audit_log else None,
     )
 
 
@@ -92,16 +93,16 @@ def _since(sources: Sources, ref: str, new: Side, reading: Reading) -> Since:
     return Since(ref, commit, tuple(access), tuple(logins))
 
 
-def _usage(audit_log: Path, side: Side, reading: Reading) -> Usage:
+def _usage(audit_log: Path, folder: Path, side: Side, reading: Reading) -> Usage:
     replay = Replay(side.inventory, side.policies, dialect=reading.dialect, now=reading.now)
     wrong = read_log(audit_log, replay)
-    granted = unused(side.inventory, replay.unused())
+    granted = unused(side.inventory, replay.unused(), RoleFiles(folder).places)
     found = replay.found
     return Usage(
         found.requests,
         found.first,
         found.last,
-        tuple(one for one in granted if not one.of_all_agents),
+        tuple(granted),
         tuple(replay.silent()),
         dict(found.skipped.most_common()),
         wrong,
