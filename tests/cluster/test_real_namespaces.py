@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import urllib.error
 import uuid
 from collections.abc import Iterator
@@ -17,12 +18,17 @@ from tests.chart import clusters
 from tests.cluster import api_server
 from tests.cluster.commands import podkeys
 
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
+ROLE = next(
+    text for text in re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL) if "kind: ClusterRole" in text
+)
 LABELS = {
     "pay": {"team": "pay"},
     "prod": {"team": "pay", "stage": "prod"},
     "shop": {"team": "shop"},
     "bare": {},
 }
+API = "rbac.authorization.k8s.io"
 SELECTORS = (
     '{"matchLabels": {"team": "pay"}}',
     '{"matchLabels": {"team": "pay", "stage": "prod"}}',
@@ -61,9 +67,9 @@ def real(tmp_path: Path, bao: Server) -> Iterator[Real]:
     server = view["clusters"][0]["cluster"]
     try:
         kubectl.must("apply", "--filename=-", given=manifests)
-        reader, nobody = (
+        reviewer, reader, nobody = (
             kubectl.must("create", "token", name, f"--namespace=bare-{tag}").strip()
-            for name in ("reader", "nobody")
+            for name in ("reviewer", "reader", "nobody")
         )
         tokens = {
             name: kubectl.must("create", "token", "api", f"--namespace={name}").strip() for name in spaces
@@ -71,7 +77,7 @@ def real(tmp_path: Path, bao: Server) -> Iterator[Real]:
         bao.call("POST", f"sys/auth/k8s-{tag}", {"type": "kubernetes"})
         ca = server["certificate-authority-data"]
         config = {"kubernetes_host": server["server"], "kubernetes_ca_cert": base64.b64decode(ca).decode()}
-        bao.call("POST", f"auth/k8s-{tag}/config", config | {"token_reviewer_jwt": reader})
+        bao.call("POST", f"auth/k8s-{tag}/config", config | {"token_reviewer_jwt": reviewer})
         leads = []
         for name, token in (("reader", reader), ("nobody", nobody)):
             (tmp_path / name).mkdir()
@@ -83,39 +89,32 @@ def real(tmp_path: Path, bao: Server) -> Iterator[Real]:
 
 
 def _objects(tag: str) -> Iterator[dict[str, object]]:
-    """The server's own token reads a namespace and has tokens reviewed; the reader needs no more than to list."""
+    """The server's own token, `reviewer`, reads a namespace and has tokens reviewed; `reader` has the documented role."""
     for name, labels in LABELS.items():
         place = {"name": f"{name}-{tag}"}
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {**place, "labels": labels}}
-        yield {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "api", "namespace": place["name"]},
-        }
-    for name in ("reader", "nobody"):
-        yield {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": name, "namespace": f"bare-{tag}"},
-        }
+        yield _account("api", place["name"])
     rules = [
-        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]},
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
     ]
-    api = "rbac.authorization.k8s.io"
-    yield {
-        "apiVersion": f"{api}/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": f"reader-{tag}"},
-        "rules": rules,
-    }
-    yield {
-        "apiVersion": f"{api}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": f"reader-{tag}"},
-        "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": f"reader-{tag}"},
-        "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": f"bare-{tag}"}],
-    }
+    yield _account("nobody", f"bare-{tag}")
+    for name, allowed in (("reviewer", rules), ("reader", yaml.safe_load(ROLE)["rules"])):
+        yield _account(name, f"bare-{tag}")
+        metadata = {"name": f"{name}-{tag}"}
+        yield {"apiVersion": f"{API}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": allowed}
+        yield {
+            "apiVersion": f"{API}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": API, "kind": "ClusterRole", "name": metadata["name"]},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": f"bare-{tag}"}],
+        }
+
+
+def _account(name: str, namespace: str) -> dict[str, object]:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
 
 
 def _bound(selector: str) -> dict[str, object]:
