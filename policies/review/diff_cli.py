@@ -49,7 +49,7 @@ def diff(
 
     \b
     Example:
-      git worktree add ../before main
+      git worktree add --detach ../before main
       podkeys policies diff ../before/generated generated --no-new-access
 
     Exit codes: 0 no change; 2 changes; 1 gains that no waiver covers, with --no-new-access; 64 usage.
