@@ -12,28 +12,30 @@ from urllib.parse import urlsplit
 
 import hvac
 import requests
+import urllib3
 from hvac.adapters import RawAdapter
 
+from policies.apply.answer import Answer, TooMuchError, whole
 from policies.apply.errors import ForbiddenError, InvalidError, RefusedError, TokenError, UnreachableError
 from policies.apply.permissions import needed
 from policies.apply.protections import Product, product
 from policies.apply.state import POLICIES, Stored, loose
 from policies.catalog import Cluster
 
-TIMEOUT_SECONDS = (5, 30)  # to connect, to answer
+TIMEOUT_SECONDS = (5, 30)  # to connect; to answer, and as long again until the answer is complete
 NOT_NOW = (412, 429, 472, 473)  # behind our write; too many requests; replicas that don't answer
 _TOKEN = re.compile(r"[!-~]+")
 _NAMESPACE = re.compile(r"[!-~]*")
 _HEALTH = "sys/health?standbyok=true&perfstandbyok=true&sealedcode=200&uninitcode=200"
 _CAPABILITIES = {"get": "read", "list": "list"}  # of what plan and apply don't ask for
-_SHOWN_ERROR = 400  # characters of a server's own words
 
 
 class Server:
     """One session, kept alive, with one token. `product` is what the server says it is."""
 
-    def __init__(self, client: hvac.Client, cluster: Cluster, address: str) -> None:
+    def __init__(self, client: hvac.Client, cluster: Cluster, address: str, seconds: float) -> None:
         self._client = client
+        self._seconds = seconds
         self._cluster = cluster
         self._address = address
         self._index: str | None = None
@@ -88,22 +90,22 @@ class Server:
 
     def _call(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         """The answer's JSON, {} where there is none, None for something that does not exist."""
-        response = self._send(method, path, fields)
-        if response.status_code == HTTPStatus.NOT_FOUND and not _errors(response):
+        got = self._send(method, path, fields)
+        if got.status == HTTPStatus.NOT_FOUND and not got.words:
             return None
-        if not HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-            raise self._error(method, path, response)
+        if not got.good:
+            raise self._error(method, path, got)
         if method in ("put", "post", "delete"):
-            self._index = response.headers.get("X-Vault-Index", self._index)
-        answer = _json(response) or {}
-        if answer.get("wrap_info"):
+            self._index = got.headers.get("X-Vault-Index", self._index)
+        document = got.json or {}
+        if document.get("wrap_info"):
             raise RefusedError(
                 f"{method.upper()} {path}: a control group holds this request until somebody confirms it, and nothing "
                 "was done; expected a token without one: put the control group where the token is handed out"
             )
-        return answer
+        return document
 
-    def _send(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> requests.Response:
+    def _send(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> Answer:
         headers = {}
         # Health is answered in the root namespace alone.
         if self._cluster.vault_namespace and path != _HEALTH:
@@ -112,25 +114,25 @@ class Server:
             headers |= {"X-Vault-Index": self._index, "X-Vault-Inconsistent": "forward-active-node"}
         body = {} if fields is None else {"json": dict(fields)}
         try:
-            response: requests.Response = self._client.adapter.request(
-                method, f"/v1/{path}", headers=headers, raise_exception=False, **body
+            response = self._client.adapter.request(
+                method, f"/v1/{path}", headers=headers, raise_exception=False, stream=True, **body
             )
+            return whole(response, self._seconds)
         except requests.exceptions.SSLError as error:
             raise UnreachableError(f"{self._address}: {_tls(_innermost(error))}") from None
-        except requests.exceptions.RequestException as error:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, TooMuchError) as error:
             raise UnreachableError(
                 f"{self._address}: no answer ({_reason(_innermost(error))}); check the address, the network and the server, "
                 "then run it again"
             ) from None
-        return response
 
     def _health(self) -> Product:
-        response = self._send("get", _HEALTH)
-        health = _json(response)
+        got = self._send("get", _HEALTH)
+        health = got.json
         if health is None or "sealed" not in health:
             raise UnreachableError(
-                f"{self._address}: got {response.status_code} and no health report, expected OpenBao or HashiCorp "
-                f"Vault{_redirect(response)}; check spec.vault.address in the cluster file"
+                f"{self._address}: got {got.status} and no health report, expected OpenBao or HashiCorp "
+                f"Vault{self._elsewhere(got)}; check spec.vault.address in the cluster file"
             )
         if health["sealed"] or not health.get("initialized"):
             state = "sealed" if health.get("initialized") else "not initialised"
@@ -139,8 +141,8 @@ class Server:
             )
         return product(health)
 
-    def _error(self, method: str, path: str, response: requests.Response) -> RefusedError | UnreachableError:
-        status, words = response.status_code, _errors(response)
+    def _error(self, method: str, path: str, got: Answer) -> RefusedError | UnreachableError:
+        status, words = got.status, self._hidden(got.words) or "no reason given"
         at = f"{method.upper()} {path} at {self._address}: {status}"
         if status == HTTPStatus.FORBIDDEN:
             return ForbiddenError(f"{at}: {words}; {_missing(self._cluster, method, path)}")
@@ -151,15 +153,20 @@ class Server:
             )
         if status == HTTPStatus.BAD_REQUEST:
             return InvalidError(f"{at}: {words}")
-        if response.is_redirect:
+        if got.location:
             return UnreachableError(
-                f"{at}{_redirect(response)}; a token is not sent on: give that with --address"
+                f"{at}{self._elsewhere(got)}; a token is not sent on: give that with --address"
             )
         if status in NOT_NOW or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return UnreachableError(
-                f"{at}: {words or 'no reason given'}; run it again when the server is well"
-            )
+            return UnreachableError(f"{at}: {words}; run it again when the server is well")
         return RefusedError(f"{at}: {words}; expected 200 or 204")
+
+    def _elsewhere(self, got: Answer) -> str:
+        return f" (it points to {self._hidden(got.location)})" if got.location else ""
+
+    def _hidden(self, text: str) -> str:
+        """What is no Vault may send back what it was sent."""
+        return text.replace(self._client.token, "(the token)")
 
 
 @contextmanager
@@ -204,7 +211,7 @@ def connect(
         # Without TLS, which is for loopback alone, a proxy of the environment would see the token.
         client.session.trust_env = address.startswith("https://")
         try:
-            yield Server(client, cluster, address)
+            yield Server(client, cluster, address, timeout[1])
         finally:
             client.adapter.close()
 
@@ -234,26 +241,6 @@ def _is_loopback(host: str) -> bool:
 def _missing(cluster: Cluster, method: str, path: str) -> str:
     stanza = " ".join(needed(cluster, path).split()) or f'{_CAPABILITIES.get(method, "write")} on "{path}"'
     return f"the token is unknown or has expired, or its policy lacks: {stanza}"
-
-
-def _redirect(response: requests.Response) -> str:
-    return f" (it points to {response.headers['Location']})" if response.is_redirect else ""
-
-
-def _json(response: requests.Response) -> dict[str, Any] | None:
-    try:
-        value = response.json()
-    except (requests.exceptions.JSONDecodeError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _errors(response: requests.Response) -> str:
-    """The server's own words; those of something that is no Vault too."""
-    answer = _json(response)
-    errors = None if answer is None else answer.get("errors")
-    errors = errors if isinstance(errors, list) else [response.text]
-    return " ".join(" ".join(map(str, errors)).split())[:_SHOWN_ERROR]
 
 
 def _innermost(error: BaseException) -> BaseException:

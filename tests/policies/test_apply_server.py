@@ -1,9 +1,12 @@
 """What the server can answer, or not: each becomes one message that says what to do, and an exit code."""
 
+import contextlib
 import dataclasses
+import gzip
 import json
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -11,11 +14,13 @@ from pathlib import Path
 
 import click.testing
 import pytest
+import requests
 
 from demo import mounts, openbao
 from demo.mounts import Mounts
 from demo.service_accounts import Issuer
 from policies.apply import cli, plan, run, tree
+from policies.apply.answer import TooMuchError, whole
 from policies.apply.errors import ApplyError, RefusedError, TokenError, UnreachableError
 from policies.apply.permissions import applying_policy
 from policies.apply.server import connect
@@ -130,6 +135,55 @@ def test_a_redirect_is_not_followed_with_the_token(place: str) -> None:
             assert other.address in str(error)
             assert error.exit_code == 69
         assert other.asked == []
+
+
+def test_a_token_that_is_sent_back_is_not_shown() -> None:
+    """Invariant: no token in an error message, whatever stands at the address."""
+    echo = f'{{"errors": ["what is {TOKEN}?"]}}'.encode()
+    place = {"Location": f"https://elsewhere.example.com/?token={TOKEN}"}
+    for place_of, answers in (("sys/policies/acl", (401, {}, echo)), ("sys/health", (307, place, b""))):
+        with scripted({place_of: answers}) as server:
+            assert "(the token)" in str(failure(at(server.address)))
+
+
+class Dripping(Listener):
+    """Never ends its answer, and is never silent for long."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Dripping)
+        self.stop = threading.Event()
+
+
+class _Dripping(Handler):
+    server: Dripping
+
+    def answer(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            while not self.server.stop.wait(0.02):
+                self.wfile.write(b" ")
+                self.wfile.flush()
+        self.close_connection = True
+
+
+def test_a_server_that_never_ends_its_answer_is_left_in_time() -> None:
+    with listening(Dripping()) as server:
+        start = time.monotonic()
+        error = failure(at(server.address))
+        server.stop.set()
+        assert time.monotonic() - start < 5
+    assert (error.exit_code, "not complete after 0.5 s" in str(error)) == (69, True)
+
+
+def test_an_answer_without_end_is_not_kept() -> None:
+    """Also one that grows here: what counts is what it takes when unpacked."""
+    packed = gzip.compress(bytes(10_000_000))
+    with scripted({"a": (200, {"Content-Encoding": "gzip"}, packed)}) as server:
+        response = requests.get(f"{server.address}/v1/a", stream=True, timeout=5)
+        with pytest.raises(TooMuchError, match="more than 1000000 bytes"):
+            whole(response, 5, 1_000_000)
 
 
 def test_a_standby_is_asked_for_what_was_just_written() -> None:
