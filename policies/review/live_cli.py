@@ -19,7 +19,8 @@ from policies.review.diff import Side
 from policies.review.drift import Drift
 from policies.review.drift import drift as drifted
 from policies.review.errors import ReviewError
-from policies.review.inventory import Inventory, read
+from policies.review.folder import read
+from policies.review.inventory import Inventory
 from policies.review.options import UNANSWERED, Unanswered, folder_of
 from policies.review.subjects import Policies, Reading
 

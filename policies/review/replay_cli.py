@@ -12,7 +12,7 @@ from policies.acl.dialects import DIALECTS
 from policies.apply.show import plain
 from policies.review import options
 from policies.review.errors import ReviewError
-from policies.review.inventory import read
+from policies.review.folder import read
 from policies.review.log_file import read_log
 from policies.review.options import Unanswered
 from policies.review.origin import Unused, unused, unused_json

@@ -8,7 +8,8 @@ import click
 from click.core import ParameterSource
 
 from policies.review.errors import ReviewError
-from policies.review.inventory import Inventory, has_files, read
+from policies.review.folder import has_files, read
+from policies.review.inventory import Inventory
 from policies.review.options import folder as folder_option
 
 

@@ -12,7 +12,7 @@ import atheris
 
 with atheris.instrument_imports(include=["policies.review", "policies.acl.logins"]):
     from policies.acl.dialects import NEWEST
-    from policies.review import inventory
+    from policies.review import folder
     from policies.review.errors import ReviewError
     from policies.review.lint import run, settings
     from policies.review.lint.tree import Reading, tree
@@ -29,7 +29,7 @@ def one(content: bytes) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content[1:])
         try:
-            found = inventory.read(Path(name))
+            found = folder.read(Path(name))
             list(subjects(found))
             report = run.lint(tree(found, Reading(NEWEST, NOW)), settings.Settings(), NOW.date())
         except ReviewError:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from policies.acl.dialects import NEWEST
-from policies.review.inventory import read
+from policies.review.folder import read
 from policies.review.lint.tree import Reading, Tree, tree
 from policies.roles.folder import Clusters, boundaries_for
 

@@ -14,7 +14,7 @@ from policies.apply.outcome import Notes, Outcome
 from policies.apply.plan import decide
 from policies.apply.state import Current, Desired, Item, Stored
 from policies.review.diff import Side, changes
-from policies.review.inventory import read
+from policies.review.folder import read
 from policies.review.subjects import Policies, Reading
 from tests.policies import trees
 

@@ -10,7 +10,7 @@ import pytest
 from demo import mounts as demo_mounts
 from demo import openbao
 from policies.errors import ProblemsError
-from policies.review import inventory
+from policies.review import folder
 from policies.review.errors import ReviewError
 from policies.roles import folder as roles
 
@@ -25,7 +25,7 @@ def test_names_in_capital_letters_are_read_as_any_others(tmp_path: Path) -> None
     exported = tmp_path / "auth" / "jwt" / "role" / "shop.JSON"
     exported.parent.mkdir(parents=True)
     exported.write_text(json.dumps({"data": LOGIN}))
-    found = inventory.read(tmp_path)
+    found = folder.read(tmp_path)
     assert list(found.policies) == ["admin", "other"]
     assert [(role.mount, role.name) for role in found.roles] == [("jwt", "shop")]
 
@@ -44,7 +44,7 @@ def test_what_policy_read_prints_as_json_is_the_policy(
     )
     bao.call("DELETE", f"sys/policies/acl/{name}")
     (tmp_path / "shop.json").write_bytes(printed.stdout)
-    found = inventory.read(tmp_path).policies
+    found = folder.read(tmp_path).policies
     assert [(policy.name, policy.text) for policy in found.values()] == [("shop", GRANT.encode())]
 
 
@@ -65,7 +65,7 @@ def test_json_that_is_nothing_known_is_refused(tmp_path: Path, name: str, conten
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text(json.dumps(content))
     with pytest.raises(ReviewError, match=f"{name}: got {got}.*; save it there, or move it out"):
-        inventory.read(tmp_path)
+        folder.read(tmp_path)
 
 
 def test_what_podkeys_writes_and_what_gives_no_policies_may_stand_beside(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_what_podkeys_writes_and_what_gives_no_policies_may_stand_beside(tmp_pat
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
-    assert not inventory.read(tmp_path).policies
+    assert not folder.read(tmp_path).policies
 
 
 @pytest.mark.parametrize("to", ["elsewhere", "."])
@@ -92,14 +92,14 @@ def test_a_link_to_a_folder_is_refused(tmp_path: Path, to: str) -> None:
     with pytest.raises(
         ReviewError, match=r"policies/more: got a symbolic link to a folder, expected the folder"
     ):
-        inventory.read(base)
+        folder.read(base)
 
 
 def test_the_folder_that_is_named_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "shop.hcl").write_text(GRANT)
     (tmp_path / "here").symlink_to(tmp_path / "there")
-    assert list(inventory.read(tmp_path / "here").policies) == ["shop"]
+    assert list(folder.read(tmp_path / "here").policies) == ["shop"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root looks into every folder")
@@ -108,7 +108,7 @@ def test_a_folder_that_cannot_be_looked_into_is_refused(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0)
     with pytest.raises(ReviewError, match=r"closed: can't be read: Permission denied"):
-        inventory.read(tmp_path)
+        folder.read(tmp_path)
 
 
 def test_role_files_in_capital_letters_are_read_as_any_others(tmp_path: Path) -> None:

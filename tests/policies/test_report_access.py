@@ -8,7 +8,8 @@ from random import Random
 from policies.acl.errors import PolicyError
 from policies.acl.logins import Account, login
 from policies.acl.parse import parse_policy
-from policies.review.inventory import AuthRole, Inventory, PolicyFile, read
+from policies.review.folder import read
+from policies.review.inventory import AuthRole, Inventory, PolicyFile
 from policies.review.questions import OPERATIONS, ask
 from policies.review.report import view
 from policies.review.report.access import Access, Mark, Secret, accesses

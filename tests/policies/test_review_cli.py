@@ -11,7 +11,7 @@ import click.testing
 import pytest
 
 import podkeys
-from policies.review.inventory import read
+from policies.review.folder import read
 from policies.review.questions import OPERATIONS, ask, who_can
 from policies.review.subjects import Policies, Reading, subjects
 

@@ -12,7 +12,7 @@ from policies.review import subjects
 from policies.review.diff import Side, changes, login_changes
 from policies.review.diff_waivers import marked
 from policies.review.errors import ReviewError
-from policies.review.inventory import read
+from policies.review.folder import read
 from policies.review.lint import run
 from policies.review.lint.settings import Settings
 from policies.review.lint.tree import Reading, tree
