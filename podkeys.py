@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import os
 import signal
 import sys
 import traceback
@@ -25,8 +26,19 @@ GROUPS = {
 }
 
 
+class UnreadError(Exception):
+    """Nobody reads the output on, as behind `| head`."""
+
+
 class LazyGroups(click.Group):
     """`podkeys certs show` shouldn't pay for Flask: a group's module is imported when the group is used."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Raises UnreadError for EPIPE, on which click itself would end with 1: that is an answer."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise UnreadError from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -91,8 +103,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.exit(141)
+    except UnreadError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is still to be flushed
+        sys.exit(128 + signal.SIGPIPE)
     except ModuleNotFoundError as error:
         click.echo(
             f"Error: this command needs the Python package {error.name}, which isn't here: the image has only what the webhook "

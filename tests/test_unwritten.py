@@ -1,5 +1,6 @@
-"""A disk without room is said to be that, and by an exit code that is no answer."""
+"""What can't be written ends with an exit code that is no answer: said for a full disk, quietly where nobody reads on."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,3 +43,13 @@ def test_the_file_of_a_report_that_has_no_room_is_named(tmp_path: Path) -> None:
     done = podkeys("audit", "--out", str(tmp_path), output=tmp_path / "said")
     assert done.returncode == 1
     assert f"{tmp_path}/audit.md: can't be written: No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("words", [("lint",), ("reach", "payments/payments-api", "--json")])
+def test_where_nobody_reads_on_it_ends_quietly_as_by_the_signal(words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "podkeys", "policies", *words]
+    done = subprocess.run(command, cwd=EXAMPLE, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
