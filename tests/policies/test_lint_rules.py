@@ -102,6 +102,8 @@ def test_a_policy_alone(policy: str, expected: set[str], tmp_path: Path) -> None
         (kubernetes(), set()),
         (kubernetes(bound_service_account_names="*"), {"PK401"}),
         (kubernetes(bound_service_account_namespaces=[], bound_service_account_namespace_selector="{}"), {"PK402"}),
+        (kubernetes(bound_service_account_namespaces=[], bound_service_account_namespace_selector="null"), {"PK402"}),
+        (kubernetes(bound_service_account_namespaces=[], bound_service_account_namespace_selector='{"team": "payments"}'), {"PK402"}),
         (kubernetes(bound_service_account_namespaces=[], bound_service_account_namespace_selector="matchLabels: {since: 2030-13-45}"), set()),
         (role(user_claim=None, role_type=None, bound_service_account_namespace_selector="{}"), set()),
         (kubernetes(bound_service_account_names=["a", "b"], bound_service_account_namespace_selector='{"matchLabels": {"a": "b"}}'), {"PK406"}),

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-import yaml
-
 from policies.review.lint.finding import Hit, at_role
 from policies.review.lint.tree import Tree
+from policies.review.selectors import SelectorError, selector
 
 _NAMES = {"kubernetes": "bound_service_account_names", "jwt": "bound_claims"}
 _NAMESPACES = {"kubernetes": "bound_service_account_namespaces", "jwt": "bound_claims"}
@@ -27,19 +26,12 @@ def any_namespace(tree: Tree) -> Iterator[Hit]:
             yield at_role(role, _NAMESPACES[role.login.method], message, "name the namespace")
 
 
-def _is_open(selector: str) -> bool:
-    """Whether a label selector (JSON or YAML) asks for no label: it takes each namespace that somebody makes without one."""
+def _is_open(text: str) -> bool:
+    """Whether a label selector asks for no label: it takes each namespace that somebody makes without one."""
     try:
-        wanted = yaml.load(selector, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date that there isn't
-        return False  # the server refuses the login
-    if not isinstance(wanted, dict) or wanted.get("matchLabels"):
-        return False
-    expressions = wanted.get("matchExpressions")
-    return all(
-        isinstance(one, dict) and one.get("operator") in ("NotIn", "DoesNotExist")
-        for one in (expressions if isinstance(expressions, list) else ())
-    )
+        return bool(text) and all(one.operator in ("NotIn", "DoesNotExist") for one in selector(text))
+    except SelectorError:
+        return False  # none that servers agree on
 
 
 def root(tree: Tree) -> Iterator[Hit]:
