@@ -164,7 +164,7 @@ def new(name: str, namespace: str | None, cluster: str, owner: str | None, outpu
         with output.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        if output.exists():
+        if isinstance(error, FileExistsError) and output.exists():
             raise click.ClickException(
                 f"{output}: exists already and is kept; give another name with -o"
             ) from None

@@ -53,3 +53,15 @@ def test_where_nobody_reads_on_it_ends_quietly_as_by_the_signal(words: tuple[str
     done = subprocess.run(command, cwd=EXAMPLE, stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_role_file_that_has_no_room_is_not_said_to_be_there_already(tmp_path: Path) -> None:
+    """A file size limit of nothing stands for a disk without room."""
+    limited = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
+    script = f"{limited}; import podkeys; podkeys.main()"
+    words = ["policies", "new", "shop", "-o", str(tmp_path / "shop.yaml")]
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"Error: {tmp_path}/shop.yaml: can't be written: File too large\n",
+    )
