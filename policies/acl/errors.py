@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: context managers set an exception's traceback as it passes
 class PolicyError(Exception):
     """`line` and `column` count from 1, columns in characters."""
 

@@ -2,6 +2,7 @@
 
 import urllib.error
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -17,6 +18,17 @@ from policies.acl.templates import Alias, Group, Identity
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 GROUP = 'control_group = { factor "ops" { controlled_capabilities = ["read"] identity { group_names = ["g"] approvals = 1 } } }'
+
+
+def test_a_policy_that_is_refused_is_told_through_context_managers_too() -> None:
+    """They set the traceback of what passes them."""
+    with pytest.raises(PolicyError, match=r"shop\.hcl:1:7"), _a_context():
+        parse_policy("path {", "shop.hcl")
+
+
+@contextmanager
+def _a_context() -> Iterator[None]:
+    yield
 
 
 def test_the_deciding_stanza_and_those_that_lost_have_their_places() -> None:
