@@ -43,6 +43,10 @@ class ConcurrentChangeError(ApplyError):
     """Somebody else wrote between our reading and our writing."""
 
 
+class OvertakenError(ConcurrentChangeError):
+    """Another run of apply has begun for this cluster."""
+
+
 class DroppedError(ApplyError):
     """What the server keeps is not what was written."""
 

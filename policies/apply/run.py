@@ -10,6 +10,7 @@ from policies.apply.errors import (
     ConcurrentChangeError,
     DroppedError,
     InvalidError,
+    OvertakenError,
     StoppedError,
 )
 from policies.apply.plan import Change, Plan, Step
@@ -60,10 +61,16 @@ def execute(plan: Plan, store: Store) -> Iterator[Step]:
                 yield step
         except ApplyError as error:
             raise StoppedError(
-                f"stopped at {done + 1} of {len(plan.steps)} changes, {step.action} {step.path}: {error}\n"
-                f"done before it, and standing: {done}; once the cause is gone, run apply again: it goes on from there",
+                f"stopped at {done + 1} of {len(plan.steps)} changes, {step.action} {step.path}: {error}\n{_before(error, done)}",
                 error,
             ) from error
+
+
+def _before(error: ApplyError, done: int) -> str:
+    """What was done. Where another run has begun, whether it stands is that one's to say."""
+    if isinstance(error, OvertakenError):
+        return f"done before it: {done}"
+    return f"done before it, and standing: {done}; once the cause is gone, run apply again: it goes on from there"
 
 
 def _carry_out(change: Change, store: Store) -> None:

@@ -91,9 +91,14 @@ class _Work:
         mine = before.begin(self.store, self.outside.run())
         if before.running:  # what it wrote while this one was reading
             decided, _ = self.decide()
-        for step in run.execute(decided, turn.Guarded(self.store, mine)):
-            self.found.done.append(step)
-            self.outside.said(step)
+        done = self.found.done
+        try:
+            for step in run.execute(decided, turn.Guarded(self.store, mine)):
+                done.append(step)
+                self.outside.said(step)
+        finally:  # where it stopped, less has been removed than was planned
+            stays = staying(replace(decided, steps=tuple(done)))
+            self.found.notes = replace(self.found.notes, stays=stays)
         mine.end(self.store)
 
 

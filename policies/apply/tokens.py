@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from policies.apply.errors import DroppedError, InvalidError
+from policies.apply.errors import ApplyError, DroppedError, InvalidError, StoppedError
 from policies.apply.state import Store
 
 ACCESSORS = "auth/token/accessors"
@@ -58,10 +58,17 @@ def _look_up(store: Store, accessor: str) -> Mapping[str, Any] | None:
 def revoke(store: Store, step: Revocation) -> Revocation:
     """Look again, as a login may have given more until its role was deleted; end them, and see that they have ended."""
     tokens = {accessor: role for accessor, role in read(store, step.path).items() if role in step.roles}
-    for accessor, role in tokens.items():
-        store.write(REVOKE, {"accessor": accessor})
-        if _look_up(store, accessor) is not None:
-            raise DroppedError(
-                f"a token of {role}: the server took its revocation, and it is there still: run apply again"
-            )
+    for ended, (accessor, role) in enumerate(tokens.items()):
+        try:
+            _end(store, accessor, role)
+        except ApplyError as error:
+            raise StoppedError(f"{ended} of {len(tokens)} tokens have ended: {error}", error) from error
     return replace(step, tokens=tokens)
+
+
+def _end(store: Store, accessor: str, role: str) -> None:
+    store.write(REVOKE, {"accessor": accessor})
+    if _look_up(store, accessor) is not None:
+        raise DroppedError(
+            f"a token of {role}: the server took its revocation, and it is there still: run apply again"
+        )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policies import names
-from policies.apply.errors import ConcurrentChangeError, InvalidError, RefusedError
+from policies.apply.errors import InvalidError, OvertakenError, RefusedError
 from policies.apply.state import Store, Stored, policy_path
 from policies.catalog import Cluster
 
@@ -46,17 +46,17 @@ class Turn:
         return str(self.stored.fields["policy"]) if self.stored else ""
 
     def check(self, store: Store) -> None:
-        """Raises ConcurrentChangeError where it has changed."""
+        """Raises OvertakenError where it has changed."""
         if store.read(self.path) != self.stored:
             raise _another()
 
     def begin(self, store: Store, run: str) -> "Turn":
-        """Ours from now on. `run`: a text that no other run has. Raises ConcurrentChangeError where one was quicker."""
+        """Ours from now on. `run`: a text that no other run has. Raises OvertakenError where one was quicker."""
         return self._put(store, f"{_HEAD}# run: {run}\n{_RUNNING}")
 
     def end(self, store: Store) -> None:
         """Of a run that did all it had to: where another has begun since, that one has seen all of it."""
-        with suppress(ConcurrentChangeError):
+        with suppress(OvertakenError):
             self._put(store, self._text.removesuffix(_RUNNING) + _ENDED)
 
     def _put(self, store: Store, text: str) -> "Turn":
@@ -73,8 +73,8 @@ class Turn:
         return Turn(self.path, now)
 
 
-def _another() -> ConcurrentChangeError:
-    return ConcurrentChangeError(
+def _another() -> OvertakenError:
+    return OvertakenError(
         "another run of apply has begun for this cluster, and this one stops so that they don't undo each other: "
         "run plan to see what is left"
     )

@@ -12,13 +12,14 @@ When = Literal["before", "after"]
 
 
 class Cut(Listener):
-    """`number` counts writes from 1; `cut` says whether it came to that."""
+    """`number` counts writes from 1, those to `path` where it is given; `cut` says whether it came to that."""
 
-    def __init__(self, address: str, number: int, when: When) -> None:
+    def __init__(self, address: str, number: int, when: When, path: str) -> None:
         super().__init__(("127.0.0.1", 0), _Cutting)
         self.behind = urlsplit(address)
         self.number = number
         self.when = when
+        self.counted = path
         self.writes = 0
         self.cut = False
 
@@ -28,8 +29,9 @@ class _Cutting(Handler):
 
     def answer(self) -> None:
         body = self.read_body()
-        self.server.writes += self.command in WRITES
-        cutting = self.command in WRITES and self.server.writes == self.server.number
+        counted = self.command in WRITES and self.path.startswith(f"/v1/{self.server.counted}")
+        self.server.writes += counted
+        cutting = counted and self.server.writes == self.server.number
         self.server.cut |= cutting
         if not (cutting and self.server.when == "before"):
             status, headers, answer = self._ask(body)
@@ -51,5 +53,5 @@ class _Cutting(Handler):
             connection.close()
 
 
-def cutting(address: str, number: int, when: When) -> AbstractContextManager[Cut]:
-    return listening(Cut(address, number, when))
+def cutting(address: str, number: int, when: When, path: str = "") -> AbstractContextManager[Cut]:
+    return listening(Cut(address, number, when, path))

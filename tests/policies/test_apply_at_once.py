@@ -99,6 +99,7 @@ def test_a_run_that_is_overtaken_stops_before_its_next_write(
     stopped = first.apply(said=overtake)
     assert stopped.error is not None
     assert "another run of apply has begun" in str(stopped.error)
+    assert str(stopped.error).endswith(f"done before it: {after}")
     assert (stopped.exit_code(applied=True), len(stopped.done)) == (1, after)
     assert second.changes() == 0
 

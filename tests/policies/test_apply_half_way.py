@@ -71,3 +71,13 @@ def test_the_report_of_a_run_that_stopped_says_what_is_done(bao: Server, made: t
     with cutting(bao.address, 4, "before") as between:
         text = podkeys("apply", made.top, bao.root_token, *EAST, "--address", between.address).output
     assert "Stopped for east: 2 created" in text
+
+
+def test_what_outlives_a_removal_is_told_only_of_what_was_removed(bao: Server, made: trees.Tree) -> None:
+    with cutting(bao.address, 1 + 5 + 1 + 1, "before") as between:  # after the first login is deleted
+        where = ("--address", between.address, "--prune")
+        assert (
+            "certificates signed by" not in podkeys("apply", made.top, bao.root_token, *EAST, *where).output
+        )
+    whole = podkeys("apply", made.top, bao.root_token, *EAST, "--prune").output
+    assert "stays: certificates signed by" in whole

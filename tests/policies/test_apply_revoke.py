@@ -14,10 +14,11 @@ import pytest
 from demo.mounts import Mounts
 from demo.openbao import Server
 from policies.apply import tokens
-from policies.apply.errors import DroppedError
+from policies.apply.errors import StoppedError
 from policies.apply.permissions import applying_policy, revoking_policy
 from tests.policies import trees
 from tests.policies.applying import Standing, document, forget, limited_token, log_in, podkeys
+from tests.policies.cut import cutting
 
 EAST = ("--cluster", "east")
 REMOVE = (*EAST, "--prune", "--revoke")
@@ -92,7 +93,7 @@ def test_a_token_that_outlives_its_revocation_is_told() -> None:
     """A server that says yes and does nothing is not believed."""
     login = "auth/kubernetes-east/login"
     store = OneToken({"path": login, "meta": {"role": SHOP}})
-    with pytest.raises(DroppedError, match="it is there still"):
+    with pytest.raises(StoppedError, match="0 of 1 tokens have ended: a token"):
         tokens.revoke(store, tokens.Revocation(login, frozenset({SHOP}), {}))
 
 
@@ -223,6 +224,22 @@ def test_tokens_of_a_run_that_stopped_before_them_end_in_the_next(
     assert lives(bao, token)
     assert podkeys("apply", made.top, bao.root_token, *REMOVE).return_value == 0
     assert not lives(bao, token)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_run_that_ends_between_two_tokens_says_so_and_the_next_one_ends_the_rest(
+    bao: Server, made: trees.Tree, mounts: Mounts, number: int
+) -> None:
+    gone = [log_in(bao, mounts, SHOP, "shop/api") for _ in range(3)]
+    shutil.rmtree(made.root / "shop")
+    with cutting(bao.address, number, "after", tokens.REVOKE) as between:
+        stopped = podkeys("apply", made.top, bao.root_token, *REMOVE, "--address", between.address)
+    assert (stopped.return_value, between.cut) == (69, True)
+    assert f"{number - 1} of 3 tokens have ended: " in stopped.stderr
+    assert sum(lives(bao, token) for token in gone) == 3 - number  # what was cut was its answer
+    assert Standing(bao, made.cluster).logins_without_a_policy() == []
+    assert podkeys("apply", made.top, bao.root_token, *REMOVE).return_value == 0
+    assert [lives(bao, token) for token in gone] == [False] * 3
 
 
 def test_the_documented_token_is_enough_and_each_line_is_needed_and_named(
