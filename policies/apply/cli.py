@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +19,14 @@ import click
 from policies.apply import bundle as bundles
 from policies.apply import derived, report, scope, session, several, show
 from policies.apply.credentials import read_token
-from policies.apply.errors import ApplyError, TargetError
+from policies.apply.errors import ApplyError, InterruptError, TargetError
 from policies.apply.options import servers_options
 from policies.apply.outcome import Outcome, worst
 from policies.apply.plan import Plan, Step
 from policies.apply.session import Asked, Outside
 
 T = TypeVar("T")
+_INTERRUPTED = b"\nInterrupted: ends after what is under way, and begins nothing else; with a server that does not answer, within a minute\n"
 Work = Callable[[str, Asked, Outside], Outcome]
 
 
@@ -104,11 +108,13 @@ def _run(
     except ApplyError as error:
         _tell(error)
         return error.exit_code
-    if alone:
-        outcomes = [work(named[0], asked, _outside(shown=applied and not as_json, tracked=True))]
-    else:
-        begun = several.each(named, parallel, lambda name: work(name, asked, _outside()))
-        outcomes = sorted(_watched(begun, len(named), applied=applied), key=lambda one: one.cluster)
+    with interruptible() as interrupted:
+        if alone:
+            outside = _outside(interrupted, shown=applied and not as_json, tracked=True)
+            outcomes = [work(named[0], asked, outside)]
+        else:
+            begun = several.each(named, parallel, lambda name: work(name, asked, _outside(interrupted)))
+            outcomes = sorted(_watched(begun, len(named), applied=applied), key=lambda one: one.cluster)
     _print(outcomes, alone=alone, applied=applied, as_json=as_json)
     return worst(outcome.exit_code(applied=applied) for outcome in outcomes)
 
@@ -168,13 +174,35 @@ def _check_usage(
         raise click.UsageError("--address is for one cluster: each has its own in cluster.json")
 
 
-def _outside(*, shown: bool = False, tracked: bool = False) -> Outside:
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed. It ends the work between two steps, so that what was done is told; pressed again, as ever."""
+    before = signal.getsignal(signal.SIGINT)
+    pressed = threading.Event()
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        pressed.set()
+        os.write(2, _INTERRUPTED)  # a stream may be in use at this moment
+
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, end)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _outside(
+    interrupted: Callable[[], bool] = lambda: False, *, shown: bool = False, tracked: bool = False
+) -> Outside:
     return Outside(
         environment=os.environ,
         clock=time.monotonic,
         run=lambda: uuid.uuid4().hex,
         track=progress if tracked else lambda _: iter,
         said=_show if shown else lambda _: None,
+        interrupted=interrupted,
     )
 
 
@@ -203,7 +231,8 @@ def _print(outcomes: Sequence[Outcome], *, alone: bool, applied: bool, as_json: 
         if outcome.plan is not None:
             click.echo(_text(outcome.plan, outcome, applied=applied))
     for outcome in outcomes:
-        if outcome.error is not None:
+        # Of those that had not begun, the table says so.
+        if outcome.error is not None and (alone or not isinstance(outcome.error, InterruptError)):
             _tell(outcome.error, "" if alone else f" in {outcome.cluster}")
     if not alone and not as_json:
         click.echo(f"\n{report.table(outcomes, applied=applied)}")

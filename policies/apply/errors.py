@@ -2,7 +2,7 @@
 
 
 class ApplyError(Exception):
-    """`exit_code` is what the command ends with: 1 refused, 64 usage, 69 no answer from the server."""
+    """`exit_code` is what the command ends with: 1 refused, 64 usage, 69 no answer from the server, 130 interrupted."""
 
     exit_code = 1
 
@@ -41,6 +41,12 @@ class UnreachableError(ApplyError):
 
 class ConcurrentChangeError(ApplyError):
     """Somebody else wrote between our reading and our writing."""
+
+
+class InterruptError(ApplyError):
+    """Somebody asked to end (Ctrl-C)."""
+
+    exit_code = 130
 
 
 class OvertakenError(ConcurrentChangeError):

@@ -7,14 +7,28 @@ import click
 
 from policies.acl.changes import Change as Meaning
 from policies.apply.meaning import Effect
-from policies.apply.outcome import EXIT_CHANGES, EXIT_NO, EXIT_UNREACHABLE, EXIT_YES, Outcome, counts
+from policies.apply.outcome import (
+    EXIT_CHANGES,
+    EXIT_INTERRUPTED,
+    EXIT_NO,
+    EXIT_UNREACHABLE,
+    EXIT_YES,
+    Outcome,
+    counts,
+)
 from policies.apply.plan import Change, Plan, Step
 from policies.apply.show import plain
 from policies.apply.tokens import Revocation
 
 _ACTIONS = ("create", "update", "delete", "revoke")
 _COLUMNS = ("cluster", *_ACTIONS, "unchanged", "conflicts", "time")
-_RESULTS = {EXIT_YES: "ok", EXIT_NO: "refused", EXIT_CHANGES: "changes", EXIT_UNREACHABLE: "no answer"}
+_RESULTS = {
+    EXIT_YES: "ok",
+    EXIT_NO: "refused",
+    EXIT_CHANGES: "changes",
+    EXIT_UNREACHABLE: "no answer",
+    EXIT_INTERRUPTED: "interrupted",
+}
 
 
 def table(outcomes: Sequence[Outcome], *, applied: bool) -> str:

@@ -1,6 +1,6 @@
 """Reads what stands on the server, and carries out a plan. Thin: what to do was decided before."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from policies.apply import tokens, turn
 from policies.apply.at_once import read_all
@@ -50,10 +50,14 @@ def read_current(
     return current
 
 
-def execute(plan: Plan, store: Store) -> Iterator[Step]:
-    """Carry out the steps one by one; yields each when it is done and checked. Raises StoppedError."""
+def execute(plan: Plan, store: Store, go_on: Callable[[], None] = lambda: None) -> Iterator[Step]:
+    """Carry out the steps one by one; yields each when it is done and checked. Raises StoppedError.
+
+    `go_on` is asked before each, and raises an ApplyError where there is to be no other: what is written is always read back.
+    """
     for done, step in enumerate(plan.steps):
         try:
+            go_on()
             if isinstance(step, Revocation):
                 yield tokens.revoke(store, step)
             else:

@@ -1,13 +1,13 @@
 """One cluster, from its tree to what became of it. An ApplyError becomes part of the outcome: other clusters go on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from policies.apply import derived, run, tokens, tree, turn
 from policies.apply import plan as planning
 from policies.apply.credentials import of_cluster, read_token
-from policies.apply.errors import ApplyError
+from policies.apply.errors import ApplyError, InterruptError
 from policies.apply.meaning import effects
 from policies.apply.outcome import Notes, Outcome
 from policies.apply.permissions import needed_policy
@@ -39,13 +39,29 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What isn't pure. `said` is told of each step that is done."""
+    """What isn't pure. `said` is told of each step that is done, `interrupted` says whether somebody asked to end."""
 
     environment: Mapping[str, str]
     clock: Callable[[], float]
     run: Callable[[], str]
     track: Callable[[str], Track]
     said: Callable[[Step], None]
+    interrupted: Callable[[], bool] = lambda: False
+
+    def go_on(self) -> None:
+        """Raises InterruptError."""
+        if self.interrupted():
+            raise InterruptError("interrupted")
+
+    def watched(self, what: str) -> Track:
+        """Sees things go by that are read. Raises InterruptError between two of them."""
+
+        def track(things: Sequence[str]) -> Iterator[str]:
+            for thing in self.track(what)(things):
+                self.go_on()
+                yield thing
+
+        return track
 
 
 @dataclass(slots=True)
@@ -69,7 +85,7 @@ class _Work:
     found: _Found
 
     def decide(self) -> tuple[Plan, Current]:
-        cluster, asked, track = self.desired.cluster, self.asked, self.outside.track
+        cluster, asked, track = self.desired.cluster, self.asked, self.outside.watched
         current = run.read_current(self.store, cluster, asked.scope, track("Reading"))
         login = tokens.login_path(cluster.auth_mount)
         given = tokens.read(self.store, login, track("Reading tokens")) if asked.revoke else None
@@ -93,7 +109,8 @@ class _Work:
             decided, _ = self.decide()
         done = self.found.done
         try:
-            for step in run.execute(decided, turn.Guarded(self.store, mine)):
+            guarded = turn.Guarded(self.store, mine)
+            for step in run.execute(decided, guarded, self.outside.go_on):
                 done.append(step)
                 self.outside.said(step)
         finally:  # where it stopped, less has been removed than was planned
@@ -113,6 +130,7 @@ def apply(cluster: str, asked: Asked, outside: Outside) -> Outcome:
 def _outcome(name: str, asked: Asked, outside: Outside, work: Callable[[_Work], None]) -> Outcome:
     start, found, failed = outside.clock(), _Found(), None
     try:
+        outside.go_on()
         desired = asked.scope.limited(tree.read(asked.generated, name, asked.reviewed))
         derived.check(asked.generated, asked.edited, name)
         needs = needed_policy(desired.cluster, revoke=asked.revoke)

@@ -2,13 +2,16 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from demo.mounts import Mounts
 from demo.openbao import Server
+from policies.apply import session
+from policies.apply.scope import EVERYTHING
+from policies.apply.session import Asked, Outside
 from tests.policies import trees
 from tests.policies.applying import Standing, document, forget, podkeys
 from tests.policies.cut import When, cutting
@@ -71,6 +74,47 @@ def test_the_report_of_a_run_that_stopped_says_what_is_done(bao: Server, made: t
     with cutting(bao.address, 4, "before") as between:
         text = podkeys("apply", made.top, bao.root_token, *EAST, "--address", between.address).output
     assert "Stopped for east: 2 created" in text
+
+
+@pytest.mark.parametrize("after", range(1, WRITES - 2))
+def test_an_interrupted_run_ends_before_its_next_step(bao: Server, made: trees.Tree, after: int) -> None:
+    """What is written is read back first. The next run goes on from there."""
+    said: list[str] = []
+    outside = Outside(
+        environment={"BAO_TOKEN": bao.root_token},
+        clock=lambda: 0.0,
+        run=lambda: "interrupted",
+        track=lambda _: iter,
+        said=lambda step: said.append(step.path),
+        interrupted=lambda: len(said) == after,
+    )
+    asked = Asked(made.top, None, (), None, "", prune=True, revoke=False, scope=EVERYTHING)
+    outcome = session.apply("east", asked, outside)
+    assert (outcome.exit_code(applied=True), len(outcome.done)) == (130, after)
+    assert f"interrupted\ndone before it, and standing: {after};" in str(outcome.error)
+    assert Standing(bao, made.cluster).logins_without_a_policy() == []
+    assert podkeys("apply", made.top, bao.root_token, *EAST, "--prune").return_value == 0
+
+
+def test_an_interrupted_reading_is_no_answer(bao: Server, made: trees.Tree) -> None:
+    asked = Asked(made.top, None, (), None, "", prune=True, revoke=False, scope=EVERYTHING)
+    pressed: list[None] = []
+
+    def seen(things: Sequence[str]) -> Iterator[str]:
+        for thing in things:
+            pressed.append(None)
+            yield thing
+
+    outside = Outside(
+        {"BAO_TOKEN": bao.root_token},
+        lambda: 0.0,
+        lambda: "",
+        lambda _: seen,
+        lambda _: None,
+        lambda: bool(pressed),
+    )
+    outcome = session.plan("east", asked, outside)
+    assert (outcome.exit_code(applied=False), outcome.plan, len(pressed)) == (130, None, 1)
 
 
 def test_what_outlives_a_removal_is_told_only_of_what_was_removed(bao: Server, made: trees.Tree) -> None:

@@ -180,25 +180,29 @@ def test_a_terminal_sees_a_bar(fleet: Fleet, made: list[trees.Tree]) -> None:
     assert b"40 clusters: 40 changes" in done.stdout
 
 
-def test_ctrl_c_ends_the_clusters_that_are_begun_and_begins_no_others(
-    fleet: Fleet, made: list[trees.Tree]
-) -> None:
-    """None is left half-way."""
+def test_ctrl_c_ends_between_two_steps_and_says_what_was_done(fleet: Fleet, made: list[trees.Tree]) -> None:
     command = ["apply", "--all", "--parallel=1", f"--generated={made[0].top}"]
     with subprocess.Popen(
         [sys.executable, "-m", "podkeys", "policies", *command],
         cwd=Path(__file__).parents[2],
         env={"BAO_TOKEN": fleet.bao.root_token, "PATH": os.environ["PATH"]},
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith(f"[1 of {COUNT}] c")
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
-    there = [len(Standing(fleet.bao, cluster).everything()) for cluster in fleet.clusters]
-    assert set(there) == {0, 5}
+        report, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Interrupted: ends after what is under way" in said
+    standing = [Standing(fleet.bao, cluster) for cluster in fleet.clusters]
+    assert [one.logins_without_a_policy() for one in standing] == [[]] * COUNT
+    there = [len(one.everything()) for one in standing]
+    assert report.count("+ created") == sum(there) < 5 * COUNT
+    assert f"{COUNT} clusters: " in report
+    assert report.rstrip().endswith(f" ok, {sum(number < 5 for number in there)} interrupted")
+    assert podkeys("apply", made[0].top, fleet.bao.root_token, "--all").return_value == 0
 
 
 @pytest.mark.parametrize(
