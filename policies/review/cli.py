@@ -26,6 +26,7 @@ from policies.review.questions import OPERATIONS, Answer, ask, check
 from policies.review.questions import who_can as askers
 from policies.review.reach import reach as reached
 from policies.review.subjects import Policies, Reading
+from policies.review.templated import could
 
 _Advised: TypeAlias = tuple[list[tuple[Answer, str]], list[str]]
 
@@ -69,7 +70,8 @@ def _answers(subject: str, question: tuple[str, str], **where: Any) -> _Advised:
         (answer, advice.change(answer, operation, path, source=_source(inventory, answer), beside=around))
         for answer in answers
     ]
-    return advised, list(inventory.identity.unknown)
+    had = dict.fromkeys(name for answer in answers if not answer.may for name in answer.subject.policies)
+    return advised, [*inventory.identity.unknown, *could(inventory, policies, had, question)]
 
 
 def _doubt(inventory: Inventory, path: str, where: str = "") -> None:
@@ -155,7 +157,8 @@ def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: 
         ]
         click.echo(json.dumps(found, indent=2))
     else:
-        click.echo("\n".join(show.explain_text(answer, change) for answer, change in answers))
+        untold = (f"unknown: {plain(what)}" for what in unknown)
+        click.echo("\n".join([*(show.explain_text(answer, change) for answer, change in answers), *untold]))
     return int(not any(answer.may for answer, _ in answers))
 
 
@@ -184,15 +187,16 @@ def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  
         check(operation, DIALECTS[where["dialect"]])
         inventory, policies = opened(**where)
         answers = list(askers(inventory, policies, operation, path))
+        unknown = [*inventory.unknown, *could(inventory, policies, inventory.policies, (operation, path))]
         _doubt(inventory, path)
     except ReviewError as error:
         raise Unanswered(str(error)) from None
     if as_json:
-        found = [*map(show.answer_json, answers), *map(show.unknown_json, inventory.unknown)]
+        found = [*map(show.answer_json, answers), *map(show.unknown_json, unknown)]
         click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(show.who_text(answers, operation, path, inventory.unknown))
-    return int(not answers and not inventory.unknown)
+        click.echo(show.who_text(answers, operation, path, unknown))
+    return int(not answers and not unknown)
 
 
 @click.command(short_help="Everything that somebody can do")
