@@ -67,7 +67,7 @@ def _installation(read: Read, now: dt.datetime) -> Iterator[Finding]:
 
 def _of_chart(read: Read, now: dt.datetime) -> Iterator[Finding]:
     found = read.cluster
-    yield namespaces.injection_label(read.tree, found.labelled)
+    yield namespaces.injection_label(read.tree, found.labelled, installed_in(found.registration))
     yield webhook.webhook_registered(found.registration)
     yield webhook.webhook_called(found.attempt)
     yield webhook.serving_certificate(found.replicas, now.timestamp())

@@ -24,11 +24,12 @@ def role_namespaces(tree: Tree, found: Fact[Labels]) -> Finding:
     )
 
 
-def injection_label(tree: Tree, found: Fact[Labels]) -> Finding:
+def injection_label(tree: Tree, found: Fact[Labels], own: str) -> Finding:
+    """`own`: the webhook's namespace, where nothing is injected, and which may have a role for its serving certificate."""
     name = "injection-label"
     if isinstance(found, Unread):
         return found.finding(name)
-    there = sorted(tree.namespaces.keys() & found.keys())
+    there = sorted((tree.namespaces.keys() & found.keys()) - {own})
     without = [namespace for namespace in there if found[namespace].get(LABEL) != "enabled"]
     if not without:
         return ok(name, f"{LABEL}=enabled on {count(len(there), 'namespace')}")

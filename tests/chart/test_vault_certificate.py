@@ -75,7 +75,7 @@ def test_the_webhook_reads_the_files_that_its_agent_writes() -> None:
 def test_it_asks_for_exactly_what_the_documented_role_allows(tmp_path: Path) -> None:
     """Vault refuses any other list of names, another life, another login."""
     found: list[str] = re.findall(
-        r"```yaml\n(apiVersion.*?)```", (TOP / "docs/install.md").read_text(), re.DOTALL
+        r"```yaml\n(apiVersion: podkeys.*?)```", (TOP / "docs/install.md").read_text(), re.DOTALL
     )
     shutil.copytree(TOP / "deploy/example/clusters", tmp_path / "clusters")
     (tmp_path / "roles").mkdir()

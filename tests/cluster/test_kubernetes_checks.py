@@ -79,17 +79,22 @@ def test_nodes_that_may_swap_memory_backed_volumes_are_told_from_those_that_neve
 def test_namespaces_that_role_files_name_must_be_there_with_the_label() -> None:
     assert namespaces.role_namespaces(tree(), {"shop": {}}).result == "ok"
     assert namespaces.role_namespaces(tree(), {"other": LABELS}).got == "no namespace shop"
-    assert namespaces.injection_label(tree(), {"shop": LABELS}).result == "ok"
+    assert namespaces.injection_label(tree(), {"shop": LABELS}, "podkeys-system").result == "ok"
     for labels in ({}, {"podkeys.dev/injection": "true"}):
-        found = namespaces.injection_label(tree(), {"shop": labels})
+        found = namespaces.injection_label(tree(), {"shop": labels}, "podkeys-system")
         assert (found.result, found.remedy) == (
             "failed",
             "kubectl label namespace shop podkeys.dev/injection=enabled",
         )
 
 
+def test_the_webhooks_own_namespace_needs_no_label() -> None:
+    """It may have a role, for the serving certificate, and nothing is injected there."""
+    assert namespaces.injection_label(tree(), {"shop": {}}, "shop").result == "ok"
+
+
 def test_a_missing_namespace_is_reported_once() -> None:
-    assert namespaces.injection_label(tree(), {}).result == "ok"
+    assert namespaces.injection_label(tree(), {}, "podkeys-system").result == "ok"
 
 
 def test_service_accounts_that_role_files_name_must_be_there() -> None:
@@ -105,7 +110,7 @@ def test_what_could_not_be_read_is_unknown_and_says_why() -> None:
         kubernetes.kubelet_versions(tree(), reason),
         kubernetes.memory_volumes(reason),
         namespaces.role_namespaces(tree(), reason),
-        namespaces.injection_label(tree(), reason),
+        namespaces.injection_label(tree(), reason, "podkeys-system"),
         namespaces.service_accounts(tree(), reason),
     ):
         assert (found.result, found.got, found.remedy) == ("unknown", "nodes is forbidden", "allow it")
