@@ -61,7 +61,6 @@ def test_a_role_file_that_has_no_room_is_not_said_to_be_there_already(tmp_path: 
     script = f"{limited}; import podkeys; podkeys.main()"
     words = ["policies", "new", "shop", "-o", str(tmp_path / "shop.yaml")]
     done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (
-        1,
-        f"Error: {tmp_path}/shop.yaml: can't be written: File too large\n",
-    )
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[0]  # what measures coverage has no room either, and says so
+    assert said == f"Error: {tmp_path}/shop.yaml: can't be written: File too large"

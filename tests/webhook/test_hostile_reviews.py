@@ -214,13 +214,15 @@ def test_a_pod_made_to_cost_time_is_refused_briefly_and_soon(annotations: dict[s
     "field", ["containers", "initContainers", "ephemeralContainers", "volumes", "mounts"]
 )
 def test_a_million_empty_parts_are_counted_and_not_read(field: str) -> None:
-    """As many as three MiB have room for; to read them took four seconds."""
+    """As many as three MiB have room for. To read them took 57 times as long as to parse the JSON, to count them takes 3."""
     empty: list[Json] = [{}] * 1_000_000
     spec = {"containers": [{"name": "app", "volumeMounts": empty}]} if field == "mounts" else {field: empty}
     body = review(pod({"secrets": "stripe"}, **spec))
     started = time.process_time()
+    orjson.loads(body)
+    parsed = time.process_time()
     response = answered(body)["response"]
-    assert time.process_time() - started < 1
+    assert time.process_time() - parsed < 30 * (parsed - started)
     assert re.fullmatch(
         r"this pod can't be read: spec: got 100000\d containers, volumes and mounts, expected at most 10000 in all; "
         "make it several pods",
