@@ -1,12 +1,12 @@
 """Where entries stand in role files, for what was granted in vain. Reads the folder `roles/` beside a generated tree."""
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from policies.errors import ProblemsError
+from policies.review.beside import role_folder
 from policies.roles.document import load
 from policies.roles.folder import read_bytes
 
@@ -18,10 +18,7 @@ class RoleFiles:
     """Each is read once, and only when it is asked about."""
 
     def __init__(self, generated: Path) -> None:
-        """Role files are beside the tree, as `plan` finds them, or beside the tree that this is one cluster's part of."""
-        above = generated.resolve().parent if generated.name in ("", "..") else generated.parent
-        tops = (above, Path(os.path.normpath(above / "..")))
-        self._folders = [top / "roles" for top in tops if (top / "roles").is_dir()]
+        self._folder = role_folder(generated)
         self._known: dict[str, tuple[str, Mapping[str, int]]] = {}
 
     def places(self, role_file: str, asked_by: str) -> tuple[str, ...]:
@@ -41,8 +38,8 @@ class RoleFiles:
     def _read(self, role_file: str) -> tuple[str, Mapping[str, int]]:
         """The name comes from a comment: it leads to nothing outside the folder."""
         named = PurePosixPath(role_file)
-        if self._folders and not named.is_absolute() and ".." not in named.parts:
-            path = self._folders[0] / named
+        if self._folder and not named.is_absolute() and ".." not in named.parts:
+            path = self._folder / named
             try:
                 return str(path), dict(_entries(load(str(path), read_bytes(path))))
             except ProblemsError:

@@ -1,7 +1,6 @@
 """A difference is found on every path, and each that is found is real: the live server confirms it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 
@@ -19,6 +18,7 @@ from policies.acl.rules import Rules
 from policies.acl.stanza import Policy
 from policies.review.reach import reach
 from tests.policies import random_policies
+from tests.policies.templated_policies import Pair
 
 LISTING = {"list", "scan"}
 
@@ -28,16 +28,6 @@ def rules(text: str) -> Rules | None:
         return Rules([parse_policy(text, "p")], now=datetime.now(UTC))
     except PolicyError:
         return None
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Old and new, which share some stanzas, and all paths of both."""
-
-    old: Rules
-    new: Rules
-    texts: tuple[str, str]
-    paths: list[str]
 
 
 def pairs(count: int) -> Iterator[Pair]:
