@@ -6,6 +6,7 @@ VAULT_K8S names a binary of hashicorp/vault-k8s (for Linux, statically linked), 
 
 import json
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -29,6 +30,7 @@ ROUNDS = 10
 THREADS = 32
 ALONE = 200  # creations of each kind, one at a time
 STARTS = 12
+KUBELET_SECONDS = 20  # in which each kubelet has looked at each container again
 LABEL = {"app": "bench"}
 ASKS = {"inject": "true", "secrets": "card", "certificates": "serving"}
 SAY = "print('started', flush=True); import time; time.sleep(3600)"
@@ -36,12 +38,17 @@ SAY = "print('started', flush=True); import time; time.sleep(3600)"
 
 @dataclass(frozen=True)
 class Kind:
-    """One way to create pods, and the seconds that creations took, a list for each round."""
+    """One way to create pods; the seconds that creations took, and those of the API server's processor, for each round.
+
+    `container` is what the pods of its injector call theirs; "" where there is none.
+    """
 
     name: str
     namespace: str
     annotations: dict[str, str]
+    container: str
     rounds: list[list[float]] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
 
     @property
     def all(self) -> list[float]:
@@ -79,7 +86,40 @@ def measure_creations(api: ApiServer, kinds: list[Kind]) -> None:
         create(api, kind, THREADS * 2)  # opens the connections, here and from the API server to the webhooks
     for number in range(ROUNDS):
         for kind in kinds[number % len(kinds) :] + kinds[: number % len(kinds)]:
+            before = processor_seconds(api)
             kind.rounds.append(create(api, kind, BLOCK))
+            kind.processor.append(processor_seconds(api) - before)
+
+
+def processor_seconds(api: ApiServer) -> float:
+    """What the API server has used of a processor since it was started, by its own account."""
+    status, content = api.send("GET", "/metrics")
+    found = re.search(rb"^process_cpu_seconds_total (\S+)$", content, re.MULTILINE)
+    if not found:
+        raise RuntimeError(
+            f"GET /metrics: expected process_cpu_seconds_total, got {status}: {content[:300]!r}"
+        )
+    return float(found[1])
+
+
+@contextmanager
+def measured_processor(api: ApiServer, kinds: list[Kind]) -> Iterator[None]:
+    """Prints what each creation within took of a processor, its deletion included, in the API server and in the injector."""
+    injectors = [kind.container for kind in kinds if kind.container]
+
+    def used() -> dict[str, float]:
+        time.sleep(KUBELET_SECONDS)
+        return {name: sum(of_kubelets(api, name, "cpu", "usageCoreNanoSeconds")) * 1e-9 for name in injectors}
+
+    before = used()
+    yield
+    after = used()
+    header("pods", "ms of a processor in the API server", "added", "in the injector")
+    base = sum(kinds[0].processor) / len(kinds[0].all)
+    for kind in kinds:
+        server = sum(kind.processor) / len(kind.all)
+        own = (after.get(kind.container, 0) - before.get(kind.container, 0)) / len(kind.all)
+        row(kind.name, *(f"{seconds * 1000:.2f}" for seconds in (server, server - base, own)))
 
 
 def measure_alone(api: ApiServer, kinds: list[Kind]) -> None:
@@ -170,17 +210,22 @@ def measure_starts() -> None:
     )
 
 
-def resident(api: ApiServer, container: str) -> list[float]:
-    """MB of each container of this name, by the kubelets' own account (rss of its cgroup)."""
+def of_kubelets(api: ApiServer, container: str, resource: str, field: str) -> list[float]:
+    """What the kubelets count of each container of this name; what they have no figure of is left out."""
     nodes = [item["metadata"]["name"] for item in get("nodes", "")["items"]]
     pods = [found for node in nodes for found in api.get(f"/api/v1/nodes/{node}/proxy/stats/summary")["pods"]]
     used = [
-        item["memory"].get("rssBytes", 0)
+        item.get(resource, {}).get(field, 0)
         for found in pods
         for item in found.get("containers", [])
-        if item["name"] == container and "memory" in item
+        if item["name"] == container
     ]
-    return [value / 2**20 for value in used if value]
+    return [value for value in used if value]
+
+
+def resident(api: ApiServer, container: str) -> list[float]:
+    """MB of each container of this name."""
+    return [value / 2**20 for value in of_kubelets(api, container, "memory", "rssBytes")]
 
 
 def measure_memory(api: ApiServer, containers: tuple[str, ...]) -> None:
@@ -214,23 +259,25 @@ def main() -> None:
         stack.enter_context(installed(folder))
         api = ApiServer(THREADS)
         asks = {f"podkeys.dev/{name}": value for name, value in ASKS.items()}
-        kinds = [Kind("without annotations", NAMESPACE, {}), Kind("injected", NAMESPACE, asks)]
+        kinds = [Kind("without annotations", NAMESPACE, {}, ""), Kind("injected", NAMESPACE, asks, "webhook")]
         if binary:
             theirs = stack.enter_context(vault_k8s.running(Path(binary)))
-            kinds.append(Kind("injected by vault-k8s", theirs, vault_k8s.ANNOTATIONS))
+            kinds.append(Kind("injected by vault-k8s", theirs, vault_k8s.ANNOTATIONS, vault_k8s.NAME))
         print(
             f"{os.cpu_count()} cores; {RATE} creations a second, in turns of {BLOCK}\n\n## Creation\n",
             flush=True,
         )
-        measure_creations(api, kinds)
-        report_creations(kinds)
+        with measured_processor(api, kinds):
+            measure_creations(api, kinds)
+            report_creations(kinds)
+            print(flush=True)
         print(flush=True)
         measure_alone(api, kinds)
         print("\n## Start\n", flush=True)
         measure_starts()
         print("\n## Memory\n", flush=True)
         with sleeping():
-            measure_memory(api, ("webhook", "podkeys-sidecar", *([vault_k8s.NAME] if binary else [])))
+            measure_memory(api, ("podkeys-sidecar", *(kind.container for kind in kinds if kind.container)))
 
 
 if __name__ == "__main__":
