@@ -40,6 +40,7 @@ LAZY = {
 }
 
 
+FILES_SHOWN = 3
 SHOWN_FROM = 500  # role files; fewer are done at once
 
 
@@ -127,6 +128,8 @@ def generate(
         raise click.ClickException(str(error)) from None
     if folders.boundaries is None:
         click.echo(NO_BOUNDARIES, err=True)
+    for item in result.shared if not as_json else ():
+        click.echo(_shared(item), err=True)
     is_stale = check and bool(result.changed or result.removed)
     click.echo(_as_json(result) if as_json else _summary(result, check=check))
     if is_stale and not as_json:
@@ -189,8 +192,26 @@ def _as_json(result: run.Result) -> str:
             "unchanged": result.unchanged,
             "changed": sorted(result.changed),
             "removed": list(result.removed),
+            "sharedServiceAccounts": [
+                {
+                    "cluster": item.cluster,
+                    "namespace": item.namespace,
+                    "serviceAccount": item.service_account,
+                    "files": list(item.files),
+                }
+                for item in result.shared
+            ],
         },
         indent=2,
+    )
+
+
+def _shared(item: run.Shared) -> str:
+    more = len(item.files) - FILES_SHOWN
+    files = [*item.files[:FILES_SHOWN], *([f"{more} more"] if more > 0 else [])]
+    return (
+        f"Note: service account {item.service_account} of {item.namespace} on {item.cluster} stands in "
+        f"{' and '.join([', '.join(files[:-1]), files[-1]])}: its pods are refused unless podkeys.dev/role says which role they mean."
     )
 
 

@@ -1,6 +1,6 @@
 """From the folders of files to the generated tree: reading, generating and comparing in batches, then writing at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,16 @@ class Folders:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """A service account that several roles list, by their files. Its pods are refused unless they say which role they mean."""
+
+    cluster: str
+    namespace: str
+    service_account: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What differs between the files and the tree; `removed` are files that no role asks for any more."""
 
@@ -38,6 +48,7 @@ class Result:
     unchanged: int
     changed: dict[str, bytes]
     removed: tuple[str, ...]
+    shared: tuple[Shared, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +81,15 @@ def compare(folders: Folders, progress: Callable[[int, int], None]) -> Result:
     problems += roles_folder.repeated([named for batch in batches for named in batch.named])
     if problems:
         raise ProblemsError(problems)
-    files = _cluster_files(clusters, batches)
+    catalogs = _catalogs(clusters, batches)
+    files = _cluster_files(clusters, catalogs)
     changed = {path: content for batch in batches for path, content in batch.changed.items()}
     changed |= tree.differing(folders.out, existing, files)
     expected = {path for batch in batches for path in batch.paths} | files.keys()
     removed = tree.stale(folders.out, existing, expected)
-    return Result(len(clusters.by_name), len(sources), len(expected) - len(changed), changed, removed)
+    unchanged = len(expected) - len(changed)
+    shared = tuple(_shared(catalogs))
+    return Result(len(clusters.by_name), len(sources), unchanged, changed, removed, shared)
 
 
 def _batch(out: Path, clusters: Clusters, existing: frozenset[str], read: Read) -> _Batch:
@@ -92,11 +106,27 @@ def _batch(out: Path, clusters: Clusters, existing: frozenset[str], read: Read) 
     return found
 
 
-def _cluster_files(clusters: Clusters, batches: Sequence[_Batch]) -> dict[str, bytes]:
+def _catalogs(clusters: Clusters, batches: Sequence[_Batch]) -> Catalogs:
     catalogs: Catalogs = {name: {} for name in clusters.by_name}
     for batch in batches:
         for cluster, namespace, entry in batch.entries:
             catalogs[cluster].setdefault(namespace, {})[entry.name] = entry
+    return catalogs
+
+
+def _shared(catalogs: Catalogs) -> Iterator[Shared]:
+    for cluster, namespaces in sorted(catalogs.items()):
+        for namespace, roles in sorted(namespaces.items()):
+            files: dict[str, list[str]] = {}
+            for entry in roles.values():
+                for account in entry.service_accounts:
+                    files.setdefault(account, []).append(entry.source)
+            for account, listing in sorted(files.items()):
+                if len(listing) > 1:
+                    yield Shared(cluster, namespace, account, tuple(sorted(listing)))
+
+
+def _cluster_files(clusters: Clusters, catalogs: Catalogs) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for name in sorted(catalogs):
         files |= cluster_files.generate(clusters.by_name[name], catalogs[name])

@@ -88,6 +88,26 @@ def test_the_result_and_the_mistakes_are_json_on_request(base: Path) -> None:
     assert (problem["line"], problem["column"]) == (8, 26)
 
 
+def test_a_service_account_of_several_roles_is_named_as_its_pods_must_choose(base: Path) -> None:
+    assert "podkeys.dev/role" not in generate(base).stderr
+    for name in ("loans", "more", "rates"):
+        (base / f"roles/{name}.yaml").write_text(ROLE.replace("name: payments,", f"name: {name},"))
+    assert (
+        "service account payments-api of payments on east stands in loans.yaml, more.yaml, payments.yaml and 1 more: "
+        "its pods are refused unless podkeys.dev/role says"
+    ) in generate(base).stderr
+    (base / "roles/rates.yaml").unlink()
+    assert "stands in loans.yaml, more.yaml and payments.yaml:" in generate(base, "--check").stderr
+    result = generate(base, "--json")
+    assert json.loads(result.stdout)["sharedServiceAccounts"][0] == {
+        "cluster": "east",
+        "namespace": "payments",
+        "serviceAccount": "payments-api",
+        "files": ["loans.yaml", "more.yaml", "payments.yaml"],
+    }
+    assert "podkeys.dev/role" not in result.stderr
+
+
 def test_a_symbolic_link_ends_the_command_with_a_sentence(base: Path) -> None:
     (base / "generated").mkdir()
     (base / "generated" / "east").symlink_to(base)
