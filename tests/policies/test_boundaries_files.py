@@ -177,9 +177,8 @@ def test_a_link_among_the_boundaries_is_refused_unread(tmp_path: Path) -> None:
 def test_without_boundaries_everything_is_allowed_and_it_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    role_texts.folders(
-        tmp_path, {"a.yaml": ROLE, "b.yaml": ROLE.replace("name: payments,", "name: b,")}, {"c.yaml": CLUSTER}
-    )
+    other = ROLE.replace("name: payments,", "name: b,").replace("namespace: payments,", "namespace: b,")
+    role_texts.folders(tmp_path, {"a.yaml": ROLE, "b.yaml": other}, {"c.yaml": CLUSTER})
     monkeypatch.chdir(tmp_path)
     result = call("generate")
     assert result.exit_code == 0
