@@ -26,6 +26,13 @@ class Read:
 
 
 def findings(read: Read, now: dt.datetime) -> Iterator[Finding]:
+    """Remedies are written for the namespace of the documents, and said for the one where the chart is."""
+    where = f"-n {installed_in(read.cluster.registration)}"
+    for item in _findings(read, now):
+        yield replace(item, remedy=item.remedy.replace(f"-n {NAMESPACE}", where))
+
+
+def _findings(read: Read, now: dt.datetime) -> Iterator[Finding]:
     yield from _kubernetes(read)
     yield from _server(read, now)
     yield from _installation(read, now)
@@ -40,7 +47,7 @@ def _kubernetes(read: Read) -> Iterator[Finding]:
     yield kubernetes.kubelet_versions(read.tree, found.nodes)
     yield kubernetes.memory_volumes(found.nodes)
     yield namespaces.role_namespaces(read.tree, found.namespaces)
-    yield namespaces.service_accounts(read.tree, found.accounts)
+    yield namespaces.service_accounts(read.tree, found.accounts, installed_in(found.registration))
 
 
 def _server(read: Read, now: dt.datetime) -> Iterator[Finding]:
@@ -59,13 +66,6 @@ def _server(read: Read, now: dt.datetime) -> Iterator[Finding]:
 
 
 def _installation(read: Read, now: dt.datetime) -> Iterator[Finding]:
-    """Remedies are written for the namespace of the documents, and said for the one where the chart is."""
-    where = f"-n {installed_in(read.cluster.registration)}"
-    for item in _of_chart(read, now):
-        yield replace(item, remedy=item.remedy.replace(f"-n {NAMESPACE}", where))
-
-
-def _of_chart(read: Read, now: dt.datetime) -> Iterator[Finding]:
     found = read.cluster
     yield namespaces.injection_label(read.tree, found.labelled, installed_in(found.registration))
     yield webhook.webhook_registered(found.registration)

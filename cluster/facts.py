@@ -15,6 +15,8 @@ Version = tuple[int, int]
 WEBHOOK = "pods.podkeys.dev"
 LABEL = "podkeys.dev/injection"
 NAMESPACE = "podkeys-system"  # of the chart in its documents; where it is installed elsewhere, its registration says so
+ACCOUNT = "podkeys-webhook"  # the chart's service account
+UPGRADE = f"helm upgrade podkeys deploy/chart -n {NAMESPACE} --wait --reset-then-reuse-values"
 PORT = "admission"  # the container port's name in the chart
 
 

@@ -89,7 +89,7 @@ def _ask_server(
             mounts = {use: getattr(tree.cluster, f"{use}_mount") for use in uses}
             stored = {use: _stored(session, mount) for use, mount in mounts.items()}
     except UnreachableError as error:
-        lost = Unread(str(error), "run it again when the server answers, or give another --address")
+        lost = Unread(str(error), "as said there, then run it again; or give another --address")
         return _without(lost), dict.fromkeys(uses, lost), error.exit_code
     return found, stored, 0
 

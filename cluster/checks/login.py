@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cluster.backstop import Backstop
+from cluster.facts import UPGRADE
 from cluster.finding import Fact, Finding, Unread, failed, ok
 from cluster.generated import Tree
 from cluster.issuer import TokenIssuer, same_keys
@@ -125,6 +126,6 @@ def audience(tree: Tree, issuer: Fact[TokenIssuer], backstop: Fact[Mapping[str, 
             name,
             got=f"the chart is installed with audience {', '.join(sorted(guarded))}",
             expected=f"{wanted}, as the cluster file says",
-            remedy=f"helm upgrade --set audience={wanted}",
+            remedy=f"{UPGRADE} --set audience={wanted}",
         )
     return ok(name, f"{wanted}, not the API server's" + (", and the backstop's" if guarded else ""))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cluster.facts import LABEL
+from cluster.facts import ACCOUNT, LABEL
 from cluster.finding import Fact, Finding, Unread, count, failed, listed, ok
 from cluster.generated import Tree
 
@@ -41,11 +41,13 @@ def injection_label(tree: Tree, found: Fact[Labels], own: str) -> Finding:
     )
 
 
-def service_accounts(tree: Tree, found: Fact[frozenset[tuple[str, str]]]) -> Finding:
+def service_accounts(tree: Tree, found: Fact[frozenset[tuple[str, str]]], own: str) -> Finding:
+    """`own`: the webhook's namespace, whose account the chart makes; Helm refuses one that somebody else has made."""
     name = "service-accounts"
     if isinstance(found, Unread):
         return found.finding(name)
     wanted = {(namespace, account): source for namespace, account, source in tree.accounts()}
+    wanted.pop((own, ACCOUNT), None)
     missing = [f"{key[0]}/{key[1]} ({source})" for key, source in sorted(wanted.items()) if key not in found]
     if not missing:
         return ok(name, f"{count(len(wanted), 'service account')} of role files, all there")

@@ -4,7 +4,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from cluster.facts import WEBHOOK, Attempt, Registration, Replica
+from cluster.facts import NAMESPACE, UPGRADE, WEBHOOK, Attempt, Registration, Replica
 from cluster.finding import Fact, Finding, Unread, count, failed, listed, ok
 from cluster.generated import Tree
 from policies.catalog import digest
@@ -13,12 +13,13 @@ ATTEMPT = "podkeys.dev/cluster-check"  # no annotation of ours, so the webhook r
 ENDS_SOON = (
     7 * 86400.0
 )  # seconds, or a quarter of a shorter life, such as of one by Vault; as the alert has it
+_LOGS = f"kubectl logs -n {NAMESPACE} -l app.kubernetes.io/component=webhook --prefix --tail=-1"  # of all replicas
 _REMEDIES = (
     ("x509", "the webhook serves a certificate that caBundle does not verify: see serving-certificate below"),
     ("tls:", "the webhook serves a certificate that caBundle does not verify: see serving-certificate below"),
     (
         "no endpoints",
-        "no replica is ready: kubectl logs -n podkeys-system deployment/podkeys-webhook says why",
+        f"no replica is ready: kubectl describe pods -n {NAMESPACE} says what they wait for, or their log: {_LOGS}",
     ),
     ("not found", "the Service is gone: helm upgrade puts it back"),
     (
@@ -94,7 +95,7 @@ def _denied(name: str, answer: str, where: str) -> Finding:
         name,
         got=answer,
         expected=f"a refusal that names {ATTEMPT}",
-        remedy="the webhook answers and can't decide: kubectl logs -n podkeys-system deployment/podkeys-webhook",
+        remedy="the webhook answers and can't decide: " + _LOGS,
     )
 
 
@@ -110,7 +111,7 @@ def serving_certificate(replicas: Fact[tuple[Replica, ...]], now: float) -> Find
     wrong = [f"{item.pod}: {item.problem}" for item in replicas if item.problem]
     if wrong:
         remedy = (
-            "after a renewal wait two minutes; else helm upgrade --set certificate.renewAfterDays=0, or look at "
+            f"after a renewal wait two minutes; else {UPGRADE} --set certificate.renewAfterDays=0, or look at "
             "cert-manager's Certificate"
         )
         return failed(name, got="; ".join(wrong), expected=expected, remedy=remedy)
@@ -122,7 +123,7 @@ def serving_certificate(replicas: Fact[tuple[Replica, ...]], now: float) -> Find
             name,
             got=f"ends {day}",
             expected=expected,
-            remedy="renew it: helm upgrade --set certificate.renewAfterDays=0, or see why cert-manager does not, or with Vault the "
+            remedy=f"renew it: {UPGRADE} --set certificate.renewAfterDays=0, or see why cert-manager does not, or with Vault the "
             "log of container podkeys-sidecar",
         )
     return ok(name, f"{count(len(replicas), 'replica')}, verified by caBundle, until {day}")
@@ -141,11 +142,12 @@ def catalog_current(tree: Tree, maps: Fact[Mapping[str, Mapping[str, str]]]) -> 
     problems += [f"{file} differs" for file in sorted(same) if found[file] != tree.files[file]]
     if not problems:
         return ok(name, f"{count(len(found), 'file')}, as generated")
+    where = f"-n {NAMESPACE} -f generated/{tree.cluster.name}/catalog.configmap.yaml"
     return failed(
         name,
         got=listed(problems),
         expected="the files of the generated tree, all of them and no others",
-        remedy=f"kubectl apply --server-side -n podkeys-system -f generated/{tree.cluster.name}/catalog.configmap.yaml",
+        remedy=f"kubectl apply --server-side {where}; what was changed by hand stays, so before it: kubectl delete {where}",
     )
 
 

@@ -112,4 +112,10 @@ def test_whoever_applies_a_workload_is_warned_of_what_the_webhook_is_not_asked_a
     assert warnings(cluster, workload(kind, template, {}), cluster.labelled) == ""
     misplaced = warnings(cluster, workload(kind, bare(), ours), cluster.labelled)
     assert "belong in the pod template" in misplaced
+    for misspelt in ("podkey.dev/secrets", "Pod-Keys.io/inject", "podkeys/inject"):
+        template = {**annotated(podkeys_dev__inject="true")(), "metadata": {"annotations": {misspelt: "x"}}}
+        warned = warnings(cluster, workload(kind, template, {}), cluster.labelled)
+        assert f"nobody reads {misspelt}: the annotations are called podkeys.dev/*" in warned
+    others = {**template, "metadata": {"annotations": {"podkeys-of.example.com/inject": "x"}}}
+    assert warnings(cluster, workload(kind, others, {}), cluster.labelled) == ""
     assert warnings(cluster, workload(kind, bare(), {}), cluster.plain) == ""

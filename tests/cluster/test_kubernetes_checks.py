@@ -1,5 +1,7 @@
 """Checks of versions, nodes, namespaces and accounts, on both outcomes."""
 
+from dataclasses import replace
+
 import pytest
 
 from cluster import facts
@@ -98,9 +100,19 @@ def test_a_missing_namespace_is_reported_once() -> None:
 
 
 def test_service_accounts_that_role_files_name_must_be_there() -> None:
-    assert namespaces.service_accounts(tree(), frozenset({("shop", "api")})).result == "ok"
-    found = namespaces.service_accounts(tree(), frozenset({("other", "api")}))
+    assert namespaces.service_accounts(tree(), frozenset({("shop", "api")}), "podkeys-system").result == "ok"
+    found = namespaces.service_accounts(tree(), frozenset({("other", "api")}), "podkeys-system")
     assert (found.result, found.got) == ("failed", "no service account shop/api (shop.yaml)")
+
+
+def test_the_charts_own_service_account_is_nobody_elses_to_create() -> None:
+    """It may have a role, for the serving certificate, and Helm refuses to take over what exists."""
+    found = tree()
+    role = found.namespaces["shop"].roles["shop"]
+    role = replace(role, service_accounts={"podkeys-webhook": role.service_accounts["api"]})
+    found = replace(found, namespaces={"shop": replace(found.namespaces["shop"], roles={"shop": role})})
+    assert namespaces.service_accounts(found, frozenset(), "shop").result == "ok"
+    assert namespaces.service_accounts(found, frozenset(), "podkeys-system").result == "failed"
 
 
 def test_what_could_not_be_read_is_unknown_and_says_why() -> None:
@@ -111,6 +123,6 @@ def test_what_could_not_be_read_is_unknown_and_says_why() -> None:
         kubernetes.memory_volumes(reason),
         namespaces.role_namespaces(tree(), reason),
         namespaces.injection_label(tree(), reason, "podkeys-system"),
-        namespaces.service_accounts(tree(), reason),
+        namespaces.service_accounts(tree(), reason, "podkeys-system"),
     ):
         assert (found.result, found.got, found.remedy) == ("unknown", "nodes is forbidden", "allow it")

@@ -123,7 +123,10 @@ def test_the_catalog_in_the_cluster_is_compared_file_by_file() -> None:
     ):
         found = webhook.catalog_current(wanted, same | changed)
         assert (found.result, found.got) == ("failed", got)
-        assert "generated/east/catalog.configmap.yaml" in found.remedy
+        assert found.remedy.startswith(
+            "kubectl apply --server-side -n podkeys-system -f generated/east/catalog"
+        )
+        assert "kubectl delete -n podkeys-system -f generated/east/catalog.configmap.yaml" in found.remedy
 
 
 def test_what_the_api_server_has_registered_is_read() -> None:

@@ -12,6 +12,10 @@
 key.lowerAscii().startsWith('podkeys.dev/')
 {{- end }}
 
+{{- define "podkeys.isMisspelt" -}}
+key.lowerAscii().matches('^pods?-?keys?([.][a-z]+)?/') && !({{ include "podkeys.isOurs" . }})
+{{- end }}
+
 {{- define "podkeys.labelled" -}}
 has(namespaceObject.metadata.labels) && 'podkeys.dev/injection' in namespaceObject.metadata.labels
 && namespaceObject.metadata.labels['podkeys.dev/injection'] == 'enabled'
