@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from agent import config, wire
+from agent import config, report, wire
 from agent.clock import Clock
 from agent.errors import AgentError
 
@@ -20,6 +20,7 @@ MAX_REASON = 400  # characters of the server's own words in a message
 REQUEST_SECONDS = 20.0
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 5.0
+QUIET_SECONDS = 3.0  # whoever looks into the log of a pod that starts should not find it empty for a minute
 
 _RETRIED = frozenset({412, 429, 472, 473})
 _OUTDATED_CERTIFICATE = frozenset({9, 10})  # OpenSSL: not yet valid, has expired
@@ -63,6 +64,7 @@ class Vault:
         self.token = ""
         self._settings = settings
         self._clock = clock
+        self._waits_for = ""
         self._address = wire.checked_address(settings.address)
         self._context = wire.tls_context(settings.ca_pem) if self._address.scheme == "https" else None
         self._connection: http.client.HTTPConnection | None = None
@@ -84,7 +86,7 @@ class Vault:
 
         `anonymous`: without the token. `final`: statuses that are answers here, though others are retried on them.
         """
-        attempt = 0
+        attempt, start = 0, self._clock.monotonic()
         while True:
             retry_after = None
             try:
@@ -98,8 +100,17 @@ class Vault:
             wait = max(retry_after or 0.0, self._back_off(attempt))
             if self._clock.monotonic() + wait >= self.deadline:
                 raise _gave_up(self._settings.address, what, retry_after)
+            if self._clock.monotonic() - start >= QUIET_SECONDS:
+                self._say_waiting(what)
             self._clock.sleep(wait)
             attempt += 1
+
+    def _say_waiting(self, what: str) -> None:
+        """Once for each kind of trouble."""
+        if what != self._waits_for:
+            self._waits_for, left = what, self.deadline - self._clock.monotonic()
+            problem = f"{self._settings.address} {what}"
+            report.log("warning", "waiting", problem=problem, gives_up_in=f"{left:.0f}s")
 
     def close(self) -> None:
         if self._connection:

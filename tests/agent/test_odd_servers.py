@@ -74,6 +74,29 @@ def test_a_sealed_server_is_called_sealed() -> None:
     assert "unseal it" in line
 
 
+def test_trouble_that_lasts_is_said_while_it_lasts_and_once(capfd: pytest.CaptureFixture[str]) -> None:
+    seconds = 0.0
+
+    def sleep(wait: float) -> None:
+        nonlocal seconds
+        seconds += wait
+
+    sealed, lost = answer(503, '{"errors":["Vault is sealed"]}'), answer(502, '{"errors":["no peer"]}')
+    with serving(*[sealed] * 20, lost) as odd, pytest.raises(AgentError):
+        get(odd.address, seconds=120, clock=Clock(monotonic=lambda: seconds, sleep=sleep))
+    lines = capfd.readouterr().err.splitlines()
+    assert ["event=waiting" in line for line in lines] == [True, True]
+    assert f"{odd.address} is sealed or not initialised" in lines[0]
+    assert "answered 502: no peer" in lines[1]
+    assert int(lines[0].rpartition("gives_up_in=")[2].rstrip("s")) in range(108, 118)
+
+
+def test_trouble_that_passes_soon_is_not_said(capfd: pytest.CaptureFixture[str]) -> None:
+    with serving(*[answer(503, '{"errors":["Vault is sealed"]}')] * 3, answer(200)) as odd:
+        assert get(odd.address, clock=Clock(sleep=lambda _: None)).ok
+    assert capfd.readouterr().err == ""
+
+
 def test_retry_after_is_honoured_within_the_deadline() -> None:
     slept: list[float] = []
     clock = Clock(sleep=slept.append)
