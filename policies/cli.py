@@ -15,6 +15,7 @@ from policies.generate import run, tree
 from policies.roles import cli as roles_cli
 from policies.roles import start
 from policies.roles.folder import NO_BOUNDARIES, boundaries_folder
+from policies.roles.texts import few
 
 LAZY = {
     "plan": ("policies.apply.cli", "Show what apply would change on the server"),
@@ -40,7 +41,6 @@ LAZY = {
 }
 
 
-FILES_SHOWN = 3
 SHOWN_FROM = 500  # role files; fewer are done at once
 
 
@@ -207,11 +207,9 @@ def _as_json(result: run.Result) -> str:
 
 
 def _shared(item: run.Shared) -> str:
-    more = len(item.files) - FILES_SHOWN
-    files = [*item.files[:FILES_SHOWN], *([f"{more} more"] if more > 0 else [])]
     return (
         f"Note: service account {item.service_account} of {item.namespace} on {item.cluster} stands in "
-        f"{' and '.join([', '.join(files[:-1]), files[-1]])}: its pods are refused unless podkeys.dev/role says which role they mean."
+        f"{few(item.files)}: its pods are refused unless podkeys.dev/role says which role they mean."
     )
 
 

@@ -13,6 +13,8 @@ MARK = "# podkeys.dev/v1 generated"  # a policy is ours only if its first line s
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
 
+_POLICY = re.compile(rf"{PREFIX}\.(?P<cluster>[^.]+)\.(?P<namespace>[^.]+)\.")
+
 
 def is_label(text: str) -> bool:
     """Whether `text` is a DNS label (RFC 1123) of at most 50 characters."""
@@ -25,6 +27,12 @@ def role_policy(cluster: str, namespace: str, role: str) -> str:
 
 def identity_policy(cluster: str, namespace: str, role: str, service_account: str) -> str:
     return f"{PREFIX}.{cluster}.{namespace}.{role}.{service_account}"
+
+
+def policy_place(policy: str) -> tuple[str, str] | None:
+    """Cluster and namespace, by the name of a policy of ours; None for another's."""
+    found = _POLICY.match(policy)
+    return (found["cluster"], found["namespace"]) if found else None
 
 
 def auth_role(namespace: str, role: str, service_account: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from cluster.backstop import Backstop, Binding
-from cluster.facts import Registration, installed_in
+from cluster.facts import UPGRADE, Registration, installed_in
 from cluster.finding import Fact, Finding, Unread, count, failed, listed, ok
 
 REQUIRED = ("pods.podkeys.dev", "exec.podkeys.dev")
@@ -24,7 +24,7 @@ def backstop_bound(found: Fact[Mapping[str, Backstop]], registration: Fact[Regis
             got=listed(problems),
             expected="ValidatingAdmissionPolicies of the chart, failing closed and bound with Deny, in every namespace but "
             + " and ".join(sorted(free)),
-            remedy="helm upgrade puts them back; where it leaves a field, kubectl delete the policy and its bindings first",
+            remedy=f"{UPGRADE} puts them back; where it leaves a field, kubectl delete the policy and its bindings first",
         )
     off = "" if OPTIONAL in found else f"; {OPTIONAL} is off (backstop.tokenRequests)"
     return ok(name, f"{', '.join(sorted(found))}{off}")

@@ -21,10 +21,10 @@ _REMEDIES = (
         "no endpoints",
         f"no replica is ready: kubectl describe pods -n {NAMESPACE} says what they wait for, or their log: {_LOGS}",
     ),
-    ("not found", "the Service is gone: helm upgrade puts it back"),
+    ("not found", f"the Service is gone: {UPGRADE} puts it back"),
     (
         "no service port",
-        "the Service has another port than the configuration names: helm upgrade puts it back",
+        f"the Service has another port than the configuration names: {UPGRADE} puts it back",
     ),
     ("refused", "no replica listens: kubectl get pods -n podkeys-system"),
     (
@@ -73,7 +73,7 @@ def webhook_called(attempt: Fact[Attempt]) -> Finding:
             name,
             got="the backstop refused it, so the webhook was not called",
             expected=expected,
-            remedy="helm upgrade puts the MutatingWebhookConfiguration back; see webhook-registered",
+            remedy=f"{UPGRADE} puts the MutatingWebhookConfiguration back; see webhook-registered",
         )
     if not answer:
         return failed(

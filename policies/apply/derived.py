@@ -12,8 +12,7 @@ from policies.errors import TreeError as GeneratedError
 from policies.generate import run
 from policies.generate.run import Folders
 from policies.roles.folder import BOUNDARIES
-
-_SHOWN = 5
+from policies.roles.texts import few
 
 
 def edited(generated: Path) -> tuple[str, ...]:
@@ -40,8 +39,7 @@ def check(generated: Path, edited: tuple[str, ...], cluster: str) -> None:
     """Raises TreeError where a file of this cluster is among the edited ones."""
     own = [name for name in edited if name.startswith(f"{cluster}/")]
     if own:
-        shown = ", ".join(own[:_SHOWN]) + (f" and {len(own) - _SHOWN} more" if own[_SHOWN:] else "")
         raise TreeError(
-            f"{generated}: not as the role, cluster and boundary files beside it give them: {shown}; expected the tree of those files: "
+            f"{generated}: not as the role, cluster and boundary files beside it give them: {few(own)}; expected the tree of those files: "
             "run `podkeys policies generate`, and review what it changes"
         )

@@ -1,6 +1,5 @@
 """The smallest change that would allow what is refused. Pure."""
 
-import re
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -11,7 +10,6 @@ from policies.review.show import place
 from policies.roles.inside import CHECKS, Boundaries, Here
 from policies.roles.types import Database, RunsAs, Secret, ServiceRole
 
-_POLICY = re.compile(r"podkeys\.(?P<cluster>[^.]+)\.(?P<namespace>[^.]+)\.")
 _OWN = ("sys/", "auth/", "identity/", "cubbyhole/")
 
 
@@ -64,9 +62,9 @@ class _Limited:
 
 def _limited(answer: Answer, beside: Beside) -> _Limited:
     given = {policy for policy, _, _ in answer.subject.ways}
-    found = (_POLICY.match(name) for name in answer.subject.policies if name not in given)
-    named = next((one for one in found if one), None)
-    return _Limited(RunsAs(named["cluster"], named["namespace"], ()) if named else RunsAs("", "", ()), beside)
+    found = (names.policy_place(name) for name in answer.subject.policies if name not in given)
+    cluster, namespace = next((one for one in found if one), ("", ""))
+    return _Limited(RunsAs(cluster, namespace, ()), beside)
 
 
 def _role_file(operation: str, path: str, file: str, limited: _Limited) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,7 +17,7 @@ from policies.review.cli import answer_options, opened
 from policies.review.diff import LoginChange, Side, changes, login_changes
 from policies.review.diff_waivers import Gain, Marked, covers, for_gains, gain, marked
 from policies.review.errors import ReviewError
-from policies.review.lint.report import waiver_json
+from policies.review.lint.report import covered_json
 from policies.review.lint.settings import NEW_ACCESS, Waiver
 from policies.review.lint.settings_file import DEFAULT_FILE, read_settings
 from policies.review.options import Unanswered
@@ -90,14 +89,10 @@ class Found:
 
 def _json(found: Found) -> str:
     document = {
-        "access": [show.change_json(change) | _waiver(waiver) for change, waiver in found.access],
-        "logins": [asdict(change) | _waiver(waiver) for change, waiver in found.logins],
+        "access": [show.change_json(change) | covered_json(waiver) for change, waiver in found.access],
+        "logins": [asdict(change) | covered_json(waiver) for change, waiver in found.logins],
     }
     return json.dumps(document, indent=2)
-
-
-def _waiver(waiver: Waiver | None) -> dict[str, Any]:
-    return {"waiver": waiver_json(waiver) if waiver else None}
 
 
 def _text(found: Found) -> str:

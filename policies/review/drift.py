@@ -7,9 +7,10 @@ from typing import Literal
 
 from policies.acl.changes import compared
 from policies.review.diff import Side
-from policies.review.identity import Way, few
+from policies.review.identity import Way
 from policies.review.inventory import AuthRole, Inventory
 from policies.review.subjects import Subject, subjects
+from policies.roles.texts import few
 
 Kind = Literal["policy", "auth role", "entity", "group", "token role", "unknown"]
 _BUILT_IN = frozenset({"default", "response-wrapping", "control-group", "root"})

@@ -13,7 +13,6 @@ from typing import Literal
 from policies.review.globs import fits
 
 _SUBJECT = "system:serviceaccount:"
-_FEW = 3
 _FACTS = ("metadata", "custom_metadata")
 
 
@@ -226,10 +225,3 @@ def _policies(value: object) -> tuple[str, ...]:
 
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list) else ()
-
-
-def few(names: Iterable[str]) -> str:
-    """The first of them, and how many more there are."""
-    every = tuple(names)
-    more = f" and {len(every) - _FEW} more" if len(every) > _FEW else ""
-    return ", ".join(every[:_FEW]) + more

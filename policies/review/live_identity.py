@@ -6,7 +6,8 @@ from policies.apply.at_once import read_all
 from policies.apply.errors import ForbiddenError
 from policies.apply.state import Store
 from policies.apply.tokens import Track
-from policies.review.identity import Entity, Group, Identity, entity, few, group, token_role
+from policies.review.identity import Entity, Group, Identity, entity, group, token_role
+from policies.roles.texts import few
 
 _ENTITIES = "identity/entity/id"
 _GROUPS = "identity/group/id"

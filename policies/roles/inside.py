@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 from policies.roles.checks import Finding, api_path, expand
 from policies.roles.role import Draft
-from policies.roles.texts import spoken
+from policies.roles.texts import few, spoken
 from policies.roles.types import Boundary, RunsAs, Secret, SecretsBelow, ServiceRole
-
-SHOWN = 5  # of what would be allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ def _report(draft: Draft, at: str, message: str) -> None:
 def _closed(place: RunsAs, boundaries: Boundaries) -> str:
     others = boundaries.by_namespace.get(place.namespace, ())
     known = "".join(
-        f"; {other.file}:{other.lines['clusters']} is for {_listed(other.clusters or ())}" for other in others
+        f"; {other.file}:{other.lines['clusters']} is for {few(other.clusters or ())}" for other in others
     )
     return (
         f"got {place.cluster}/{place.namespace}, expected a namespace that a boundary names for this cluster{known}; "
@@ -91,7 +89,7 @@ def _owner(role: ServiceRole, here: Here) -> Iterator[Finding]:
     if role.owner not in owners:
         yield (
             "metadata.owner",
-            here.outside("owners", repr(role.owner), f"an owner of roles: {_listed(owners)}"),
+            here.outside("owners", repr(role.owner), f"an owner of roles: {few(owners)}"),
         )
 
 
@@ -129,7 +127,7 @@ def _certificates(role: ServiceRole, here: Here) -> Iterator[Finding]:
         at = f"spec.certificates[{index}]"
         for number, service in enumerate(entry.services):
             if limits.services is not None and service not in limits.services:
-                expected = f"a Service such as {_listed(limits.services)}"
+                expected = f"a Service such as {few(limits.services)}"
                 yield (
                     f"{at}.services[{number}]",
                     here.outside("certificates.services", repr(service), expected),
@@ -162,10 +160,4 @@ def _shown(entry: Secret | SecretsBelow, here: Here) -> str:
 
 
 def _at_or_below(paths: list[str]) -> str:
-    return f"a path at or below {_listed(paths)}" if paths else "none"
-
-
-def _listed(names: Iterable[str]) -> str:
-    found = list(names)
-    more = len(found) - SHOWN
-    return ", ".join(found[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"a path at or below {few(paths)}" if paths else "none"

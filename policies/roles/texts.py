@@ -1,13 +1,15 @@
 """What the texts in role and cluster files may look like. Each check gives what was expected, or None when it is right."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from certs.profiles import MAX_TRUST_DOMAIN_BYTES
 from policies import names
 
 Check = Callable[[str], str | None]
+
+FEW = 5  # of names in one message
 
 PLACEHOLDERS = ("{cluster}", "{namespace}")
 MAX_PATH = 512  # bytes of a path in Vault; a server takes more, a reviewer doesn't
@@ -24,6 +26,13 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LABEL = f"a name of at most {names.MAX_LABEL} lower-case letters, digits and dashes, such as payments-api"
+
+
+def few(names: Iterable[str]) -> str:
+    """The first of them, and how many more there are."""
+    every = tuple(names)
+    more = f" and {len(every) - FEW} more" if len(every) > FEW else ""
+    return ", ".join(every[:FEW]) + more
 
 
 def label(text: str) -> str | None:

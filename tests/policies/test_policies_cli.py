@@ -93,11 +93,11 @@ def test_a_service_account_of_several_roles_is_named_as_its_pods_must_choose(bas
     for name in ("loans", "more", "rates"):
         (base / f"roles/{name}.yaml").write_text(ROLE.replace("name: payments,", f"name: {name},"))
     assert (
-        "service account payments-api of payments on east stands in loans.yaml, more.yaml, payments.yaml and 1 more: "
+        "service account payments-api of payments on east stands in loans.yaml, more.yaml, payments.yaml, rates.yaml: "
         "its pods are refused unless podkeys.dev/role says"
     ) in generate(base).stderr
     (base / "roles/rates.yaml").unlink()
-    assert "stands in loans.yaml, more.yaml and payments.yaml:" in generate(base, "--check").stderr
+    assert "stands in loans.yaml, more.yaml, payments.yaml:" in generate(base, "--check").stderr
     result = generate(base, "--json")
     assert json.loads(result.stdout)["sharedServiceAccounts"][0] == {
         "cluster": "east",

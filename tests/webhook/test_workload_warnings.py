@@ -41,9 +41,9 @@ def workload(kind: str, template: object) -> Json:
     return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "payments"}, **value}
 
 
-def review(found: object, **request: object) -> bytes:
-    resource = {"group": "apps", "version": "v1", "resource": "deployments"}
-    return pod_review(found, **({"resource": resource} | request))  # type: ignore[arg-type]  # namespace is text
+def review(found: object, **request: Any) -> bytes:  # noqa: ANN401 - JSON
+    request.setdefault("resource", {"group": "apps", "version": "v1", "resource": "deployments"})
+    return pod_review(found, **request)
 
 
 def template(annotations: dict[str, str] | None = None, **spec: object) -> Json:

@@ -5,13 +5,13 @@ was narrowed, or that somebody edited. What a certificate may name, and how long
 fields of its PKI role.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from policies.acl.stanza import Value
 from policies.acl.times import seconds
 from policies.generate.hcl import OWN_TOKEN
+from policies.names import policy_place
 from policies.review.lint.finding import Hit, at, at_policy
 from policies.review.lint.signing import is_inside, outside_signers, place_of, services
 from policies.review.lint.tree import Grant, Looked, Tree
@@ -20,7 +20,6 @@ from policies.roles.checks import api_path, expand
 from policies.roles.texts import spoken
 from policies.roles.types import Boundary, RunsAs
 
-_NAME = re.compile(r"podkeys\.(?P<cluster>[^.]+)\.(?P<namespace>[^.]+)\.")
 _OWN = frozenset(stanza.path for stanza in OWN_TOKEN)
 _FIX = (
     "ask who keeps the boundaries to widen them, or narrow the role file and run `podkeys policies generate`"
@@ -30,10 +29,10 @@ _FIX = (
 def outside(tree: Tree) -> Iterator[Hit]:
     signing: dict[str, set[str]] = defaultdict(set)
     for looked in tree.policies.values():
-        name = _NAME.match(looked.file.name)
-        if not name or not looked.generated:
+        where = policy_place(looked.file.name)
+        if not where or not looked.generated:
             continue
-        place = RunsAs(name["cluster"], name["namespace"], ())
+        place = RunsAs(*where, ())
         for grant in looked.grants:
             signing[grant.stanza.path].add(place.cluster)
         boundary = tree.boundaries.of(place)

@@ -73,6 +73,11 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
+def covered_json(waiver: Waiver | None) -> dict[str, Any]:
+    """Beside what a waiver may cover."""
+    return {"waiver": waiver_json(waiver) if waiver else None}
+
+
 def waiver_json(waiver: Waiver) -> dict[str, Any]:
     return {
         "id": waiver.rule,

@@ -7,7 +7,6 @@ from typing import Any
 from policies.review import show
 from policies.review.inventory import AuthRole, PolicyFile
 from policies.review.lint import report as lint
-from policies.review.lint.settings import Waiver
 from policies.review.origin import origin, unused_json
 from policies.review.report.access import Access
 from policies.review.report.facts import Facts, Since, Usage
@@ -93,7 +92,7 @@ def _since(since: Since) -> dict[str, Any]:
     return {
         "ref": since.ref,
         "commit": since.commit,
-        "access": [show.change_json(one) | _waiver(waiver) for one, waiver in since.access],
+        "access": [show.change_json(one) | lint.covered_json(waiver) for one, waiver in since.access],
         "logins": [
             {
                 "authRole": one.role,
@@ -102,14 +101,10 @@ def _since(since: Since) -> dict[str, Any]:
                 "asksOtherwise": one.otherwise,
                 "missingPolicies": list(one.unknown),
             }
-            | _waiver(waiver)
+            | lint.covered_json(waiver)
             for one, waiver in since.logins
         ],
     }
-
-
-def _waiver(waiver: Waiver | None) -> dict[str, Any]:
-    return {"waiver": lint.waiver_json(waiver) if waiver else None}
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
