@@ -82,8 +82,6 @@ def create(api: ApiServer, kind: Kind, count: int) -> list[float]:
 
 
 def measure_creations(api: ApiServer, kinds: list[Kind]) -> None:
-    for kind in kinds:
-        create(api, kind, THREADS * 2)  # opens the connections, here and from the API server to the webhooks
     for number in range(ROUNDS):
         for kind in kinds[number % len(kinds) :] + kinds[: number % len(kinds)]:
             before = processor_seconds(api)
@@ -267,6 +265,8 @@ def main() -> None:
             f"{os.cpu_count()} cores; {RATE} creations a second, in turns of {BLOCK}\n\n## Creation\n",
             flush=True,
         )
+        for kind in kinds:
+            create(api, kind, THREADS * 2)  # opens the connections, here and to the webhooks
         with measured_processor(api, kinds):
             measure_creations(api, kinds)
             report_creations(kinds)

@@ -9,6 +9,7 @@ import pytest
 
 from certs.errors import CertificateError
 from certs.read import IDENTITY, MAX_BYTES, SERVING, read
+from tests import permissions
 from tests.certs import folders
 from tests.certs.authority import Asked
 
@@ -147,13 +148,8 @@ def test_too_many_entries_are_refused(tmp_path: Path) -> None:
 def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
     folders.write(tmp_path, PAIRS[0].serving)
     (tmp_path / "tls.key").chmod(0)
-    user = os.geteuid()
-    if user == 0:  # who may read everything
-        os.seteuid(65534)
-    try:
+    with permissions.held():
         refused(tmp_path, "Permission denied, expected a file or folder that this user may read")
-    finally:
-        os.seteuid(user)
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:

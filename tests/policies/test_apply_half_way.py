@@ -118,10 +118,11 @@ def test_an_interrupted_reading_is_no_answer(bao: Server, made: trees.Tree) -> N
 
 
 def test_what_outlives_a_removal_is_told_only_of_what_was_removed(bao: Server, made: trees.Tree) -> None:
-    with cutting(bao.address, 1 + 5 + 1 + 1, "before") as between:  # after the first login is deleted
+    with cutting(bao.address, 1 + 5 + 1 + 1 + 1, "before") as between:  # after the first login is deleted
         where = ("--address", between.address, "--prune")
-        assert (
-            "certificates signed by" not in podkeys("apply", made.top, bao.root_token, *EAST, *where).output
-        )
+        stopped = podkeys("apply", made.top, bao.root_token, *EAST, *where).output
+    assert between.cut
+    assert "stays: batch tokens of" in stopped
+    assert "certificates signed by" not in stopped
     whole = podkeys("apply", made.top, bao.root_token, *EAST, "--prune").output
     assert "stays: certificates signed by" in whole

@@ -141,13 +141,13 @@ def test_a_token_that_is_sent_back_is_not_shown() -> None:
     """Invariant: no token in an error message, whatever stands at the address."""
     echo = f'{{"errors": ["what is {TOKEN}?"]}}'.encode()
     place = {"Location": f"https://elsewhere.example.com/?token={TOKEN}"}
-    for place_of, answers in (("sys/policies/acl", (401, {}, echo)), ("sys/health", (307, place, b""))):
-        with scripted({place_of: answers}) as server:
+    for path, answer in (("sys/policies/acl", (401, {}, echo)), ("sys/health", (307, place, b""))):
+        with scripted({path: answer}) as server:
             assert "(the token)" in str(failure(at(server.address)))
 
 
 class Dripping(Listener):
-    """Never ends its answer, and is never silent for long."""
+    """Takes ten seconds and more over a body, and is never silent for long."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Dripping)
@@ -162,13 +162,15 @@ class _Dripping(Handler):
         self.send_header("Content-Length", "1000000")
         self.end_headers()
         with contextlib.suppress(ConnectionError):
-            while not self.server.stop.wait(0.02):
+            for _ in range(500):  # bounded, so that a client that waits is seen to
+                if self.server.stop.wait(0.02):
+                    break
                 self.wfile.write(b" ")
                 self.wfile.flush()
         self.close_connection = True
 
 
-def test_a_server_that_never_ends_its_answer_is_left_in_time() -> None:
+def test_a_server_that_drips_the_body_of_an_answer_is_left_in_time() -> None:
     with listening(Dripping()) as server:
         start = time.monotonic()
         error = failure(at(server.address))

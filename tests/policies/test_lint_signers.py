@@ -4,6 +4,7 @@ import json
 import shutil
 import urllib.error
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from policies.review.lint.settings import Settings
 from tests.policies.lint_pages import looked_at
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "example"
+THIS_YEAR = datetime.now(UTC).year
 PAYMENTS = "generated/eu-nl-prod-a/payments/payments"
 SERVING, SVID = f"{PAYMENTS}/pki.serving.json", f"{PAYMENTS}/identity.payments-api.json"
 
@@ -133,7 +135,7 @@ def signed(bao: Server, mount: str, fields: dict[str, Any], **asked: str) -> boo
         (SERVING, {"allowed_domains": ["till.payments"]}, {"alt_names": "till.payments"}),
         (SERVING, {"allow_any_name": True}, {"alt_names": "bank.example.com"}),
         (SERVING, {"allow_localhost": None}, {"alt_names": "localhost"}),
-        (SERVING, {"not_after_bound": "permit"}, {"alt_names": "payments.payments", "not_after": "2030-01-01T00:00:00Z"}),
+        (SERVING, {"not_after_bound": "permit"}, {"alt_names": "payments.payments", "not_after": f"{THIS_YEAR + 3}-01-01T00:00:00Z"}),
         (SVID, {"allowed_uri_sans": ["spiffe://x/ns/web/sa/web"]}, {"uri_sans": "spiffe://x/ns/web/sa/web"}),
     ],
 )  # fmt: skip

@@ -1,7 +1,6 @@
 """Nothing in a folder of policies or role files is left out unseen."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from policies.errors import ProblemsError
 from policies.review import folder
 from policies.review.errors import ReviewError
 from policies.roles import folder as roles
+from tests import permissions
 
 GRANT = 'path "kv/data/shop" { capabilities = ["read"] }\n'
 LOGIN = {"bound_subject": "system:serviceaccount:shop:shop", "token_policies": ["admin"]}
@@ -102,12 +102,11 @@ def test_the_folder_that_is_named_may_be_a_link(tmp_path: Path) -> None:
     assert list(folder.read(tmp_path / "here").policies) == ["shop"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root looks into every folder")
 def test_a_folder_that_cannot_be_looked_into_is_refused(tmp_path: Path) -> None:
     (tmp_path / "shop.hcl").write_text(GRANT)
     closed = tmp_path / "closed"
     closed.mkdir(mode=0)
-    with pytest.raises(ReviewError, match=r"closed: can't be read: Permission denied"):
+    with permissions.held(), pytest.raises(ReviewError, match=r"closed: can't be read: Permission denied"):
         folder.read(tmp_path)
 
 

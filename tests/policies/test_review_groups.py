@@ -1,18 +1,11 @@
 """What groups give besides a login: what we say, against tokens of a real server."""
 
 import json
-from collections.abc import Iterator
 from random import Random
 
 import pytest
 
-from tests.policies.identity_bench import Bench, agree, running
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with running() as found:
-        yield found
+from tests.policies.identity_bench import Bench, agree
 
 
 def test_policies_of_groups_and_of_groups_around_them_are_their_members(bench: Bench) -> None:

@@ -3,20 +3,12 @@
 import json
 import shutil
 import urllib.error
-from collections.abc import Iterator
 from pathlib import Path
 
 import click.testing
-import pytest
 
 import podkeys
-from tests.policies.identity_bench import Bench, agree, running
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with running() as found:
-        yield found
+from tests.policies.identity_bench import Bench, agree
 
 
 def test_a_policy_of_its_entity_is_a_service_accounts(bench: Bench) -> None:

@@ -1,23 +1,14 @@
 """What the token may not read, and what isn't read, is unknown: neither no nor nobody."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from policies.apply.server import Server as BaoSession
 from policies.apply.server import anywhere, connect
 from policies.apply.state import Stored
 from policies.review import live
-from tests.policies.identity_bench import READER, Bench, running
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with running() as found:
-        yield found
+from tests.policies.identity_bench import READER, Bench
 
 
 def test_what_the_token_may_not_read_is_unknown(bench: Bench) -> None:
