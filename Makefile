@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# Another pip, such as one of another year: PIP='/path/to/python -m pip --python .venv/bin/python'
+PIP ?= $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long check bench bench-cluster image e2e lock golden clean
@@ -16,8 +18,9 @@ $(READY): requirements-dev.lock pyproject.toml
 	@echo "Installing the locked tools into .venv (once) ..."
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements-dev.lock
-	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation -e .
+	@$(PIP) --quiet --disable-pip-version-check install --no-deps --require-hashes -r requirements-dev.lock
+	@$(PIP) --quiet --disable-pip-version-check install --no-deps --no-build-isolation -e .
+	@$(PIP) --quiet --disable-pip-version-check check
 	@touch $@
 
 demo: $(READY) ## from a role file to a running program with its secret, certificate and identity
@@ -63,10 +66,13 @@ e2e: $(READY) ## on the cluster of KUBECONFIG; LOAD='kind load image-archive' or
 golden: $(READY) ## rewrite the expected files; read the diff
 	@PODKEYS_GOLDEN=rewrite $(BIN)/python -m pytest -q tests -k golden
 
-lock: $(READY) ## renew requirements*.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --group image -c requirements.lock -o requirements-image.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+# Extras stay visible: an installer that resolves at all takes `coverage[toml]` for something else than a pinned `coverage`.
+UPGRADE ?= --upgrade
+COMPILE = $(BIN)/uv pip compile --quiet --universal --no-strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+lock: $(READY) ## renew requirements*.lock; UPGRADE= keeps each version that still fits
+	$(COMPILE) $(UPGRADE) pyproject.toml -o requirements.lock
+	$(COMPILE) --group image -c requirements.lock -o requirements-image.lock
+	$(COMPILE) --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## remove what was built here
 	rm -rf .venv .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
