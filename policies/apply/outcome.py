@@ -27,6 +27,29 @@ class Notes:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A service role, NAMESPACE/ROLE, that could not be applied, at which step and why; the others were.
+
+    `undone`: paths of its other changes that are as before again. `standing`: `PATH: why` of those that could not be undone.
+    """
+
+    role: str
+    action: str
+    path: str
+    error: ApplyError
+    undone: tuple[str, ...]
+    standing: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [f"service role {self.role}: {self.action} {self.path}: {self.error}"]
+        if self.undone:
+            parts.append(f"its changes before that were undone: {', '.join(self.undone)}")
+        if self.standing:
+            parts.append(f"these could not be undone, and stand: {'; '.join(self.standing)}")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """`plan` is None where it didn't come to one; `done` is empty where nothing was to be written.
 
@@ -40,11 +63,12 @@ class Outcome:
     unmatched: frozenset[str]
     error: ApplyError | None
     seconds: float
+    failures: tuple[Failure, ...] = ()
 
     def exit_code(self, *, applied: bool) -> int:
         if self.error is not None:
             return self.error.exit_code
-        if self.plan is not None and self.plan.conflicts:
+        if self.failures or (self.plan is not None and self.plan.conflicts):
             return EXIT_NO
         return EXIT_CHANGES if self.plan is not None and self.plan.steps and not applied else EXIT_YES
 

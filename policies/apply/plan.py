@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from policies.apply.compare import ABSENT, differences
 from policies.apply.state import Current, Desired, Item, Kind, Stored, owner, places
 from policies.apply.tokens import Revocation, login_path
 from policies.catalog import Cluster
+
+_RENAME = "remove or rename it there, then run this again"
 
 Action = Literal["create", "update", "delete"]
 
@@ -37,11 +40,19 @@ Step = Change | Revocation
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Something of somebody else stands where `file` wants to write; nothing of its service role is written."""
+    """Why what `file` asks for is not written, and with it nothing of its service role: what stands there is somebody else's,
+    or the server lacks a protection that it depends on.
+    """
 
     path: str
     file: str
+    role: str
     reason: str
+    remedy: str
+
+
+def conflict(item: Item, reason: str, remedy: str) -> Conflict:
+    return Conflict(item.path, item.file, item.role, reason, remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +78,20 @@ class Plan:
 
 
 def decide(
-    desired: Desired, current: Current, *, prune: bool = False, tokens: Mapping[str, str] | None = None
+    desired: Desired,
+    current: Current,
+    *,
+    prune: bool = False,
+    tokens: Mapping[str, str] | None = None,
+    refused: Mapping[str, Conflict] = MappingProxyType({}),
 ) -> Plan:
     """Compare the tree with the server. With `prune`, what is ours and no longer in the tree is deleted.
 
     `tokens`: accessor → login role of those that the cluster's login gave; with `prune`, what logins gave that are no longer in
-    the tree is revoked; None revokes nothing.
+    the tree is revoked; None revokes nothing. `refused`: what the server can't take, by path.
     """
-    conflicts = {path: found for path, item in desired.items.items() if (found := _conflict(item, current))}
+    foreign_items = {path: no for path, item in desired.items.items() if (no := _conflict(item, current))}
+    conflicts = {**refused, **foreign_items}
     closed = {desired.items[path].owner for path in conflicts}
     free = {path: item for path, item in desired.items.items() if item.owner not in closed}
     writes = [change for path, item in free.items() if (change := _write(item, current.get(path)))]
@@ -133,16 +150,13 @@ def _conflict(item: Item, current: Current) -> Conflict | None:
     if item.kind == "policy":
         if stored.marked:
             return None
-        return Conflict(
-            item.path,
-            item.file,
-            "a policy of this name exists and does not carry our mark: not ours to change",
-        )
+        reason = "a policy of this name exists and does not carry our mark: not ours to change"
+        return conflict(item, reason, _RENAME)
     if _is_ours(item.owner, current):
         return None
     policy = item.owner.rpartition("/")[2]
     reason = f"it exists, and no policy {policy} with our mark owns it: not ours to change"
-    return Conflict(item.path, item.file, reason)
+    return conflict(item, reason, _RENAME)
 
 
 def _is_ours(owner_path: str, current: Current) -> bool:

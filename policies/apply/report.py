@@ -13,6 +13,7 @@ from policies.apply.outcome import (
     EXIT_NO,
     EXIT_UNREACHABLE,
     EXIT_YES,
+    Failure,
     Outcome,
     counts,
 )
@@ -74,9 +75,21 @@ def as_json(outcome: Outcome, *, applied: bool) -> dict[str, Any]:
         "unmatchedTargets": sorted(outcome.unmatched),
         **(_plan_json(outcome.plan) if outcome.plan else {}),
         **({"done": list(map(_done_json, outcome.done))} if applied else {}),
+        **({"failed": list(map(_failure_json, outcome.failures))} if applied else {}),
         "lacks": list(outcome.notes.lacks),
         "stays": list(outcome.notes.stays),
         **({} if applied else {"meaning": list(_meaning(outcome.notes.effects))}),
+    }
+
+
+def _failure_json(failure: Failure) -> dict[str, Any]:
+    return {
+        "role": failure.role,
+        "action": failure.action,
+        "path": failure.path,
+        "error": str(failure.error),
+        "undone": list(failure.undone),
+        "standing": list(failure.standing),
     }
 
 
@@ -84,7 +97,8 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
     return {
         "changes": list(map(_step_json, plan.steps)),
         "conflicts": [
-            {"path": found.path, "file": found.file, "reason": found.reason} for found in plan.conflicts
+            {"path": one.path, "role": one.role, "file": one.file, "reason": one.reason, "remedy": one.remedy}
+            for one in plan.conflicts
         ],
         "blocked": list(plan.blocked),
         "kept": list(plan.kept),

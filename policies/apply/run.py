@@ -1,10 +1,10 @@
 """Reads what stands on the server, and carries out a plan. Thin: what to do was decided before."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from policies.apply import tokens, turn
 from policies.apply.at_once import read_all
-from policies.apply.compare import ABSENT, differences
 from policies.apply.errors import (
     ApplyError,
     ConcurrentChangeError,
@@ -13,11 +13,16 @@ from policies.apply.errors import (
     OvertakenError,
     StoppedError,
 )
+from policies.apply.outcome import Failure
 from policies.apply.plan import Change, Plan, Step
 from policies.apply.scope import EVERYTHING, Scope
-from policies.apply.state import Item, Store, Stored, owner, places
+from policies.apply.state import Store, Stored, owner, owner_of, places, role_of
 from policies.apply.tokens import Revocation, Track
+from policies.apply.write import carry_out, undo
 from policies.catalog import Cluster
+
+# What the server says of one item. All else is the token's, the server's or the run's, and would meet every role.
+_OF_ONE_ROLE = (InvalidError, DroppedError, ConcurrentChangeError)
 
 
 def read_current(
@@ -50,96 +55,42 @@ def read_current(
     return current
 
 
-def execute(plan: Plan, store: Store, go_on: Callable[[], None] = lambda: None) -> Iterator[Step]:
+def execute(plan: Plan, store: Store, go_on: Callable[[], None] = lambda: None) -> Iterator[Step | Failure]:
     """Carry out the steps one by one; yields each when it is done and checked. Raises StoppedError.
 
-    `go_on` is asked before each, and raises an ApplyError where there is to be no other: what is written is always read back.
+    A service role that can't be applied is given up alone: what was written of it is undone, a Failure says so, and the others go on.
+    `go_on` is asked before each step, and raises an ApplyError where there is to be no other: what is written is always read back.
     """
-    for done, step in enumerate(plan.steps):
+    done, changes, failed = 0, defaultdict[str, list[Change]](list), set[str]()
+    for number, step in enumerate(plan.steps, 1):
+        role = "" if isinstance(step, Revocation) else owner_of(plan.cluster, step.path) or ""
+        if role in failed:
+            continue
         try:
             go_on()
             if isinstance(step, Revocation):
                 yield tokens.revoke(store, step)
             else:
-                _carry_out(step, store)
+                carry_out(step, store)
+                changes[role].append(step)
                 yield step
+            done += 1
         except ApplyError as error:
-            raise StoppedError(
-                f"stopped at {done + 1} of {len(plan.steps)} changes, {step.action} {step.path}: {error}\n{_before(error, done)}",
-                error,
-            ) from error
+            if isinstance(error, OvertakenError) or not (role and isinstance(error, _OF_ONE_ROLE)):
+                raise _stopped(error, step, number, done, plan) from error
+            failed.add(role)
+            undone, standing = undo(changes[role], store) if step.action != "delete" else ((), ())
+            done -= len(undone)
+            yield Failure(role_of(role), step.action, step.path, error, undone, standing)
 
 
-def _before(error: ApplyError, done: int) -> str:
-    """What was done. Where another run has begun, whether it stands is that one's to say."""
+def _stopped(error: ApplyError, step: Step, number: int, done: int, plan: Plan) -> StoppedError:
+    """Says what was done. Where another run has begun, whether it stands is that one's to say."""
     if isinstance(error, OvertakenError):
-        return f"done before it: {done}"
-    return f"done before it, and standing: {done}; once the cause is gone, run apply again: it goes on from there"
-
-
-def _carry_out(change: Change, store: Store) -> None:
-    if change.item is None:
-        _delete(change, store)
-        return
-    if change.kind == "policy":
-        _write_policy(change, change.item, store)
+        before = f"done before it: {done}"
     else:
-        store.write(change.path, change.item.fields)
-    _check(change, change.item, store)
-
-
-def _write_policy(change: Change, item: Item, store: Store) -> None:
-    if change.stored is None:
-        check_and_set = {"cas": -1}
-    else:
-        check_and_set = {} if change.stored.version is None else {"cas": change.stored.version}
-    try:
-        store.write(change.path, {**item.fields, **check_and_set})
-    except InvalidError:
-        _check_unchanged(change, store)
-        raise
-
-
-def _check_unchanged(change: Change, store: Store) -> None:
-    if store.read(change.path) != change.stored:
-        raise ConcurrentChangeError(
-            "somebody else changed it since it was read; run plan, and look at theirs first"
-        )
-
-
-def _delete(change: Change, store: Store) -> None:
-    if change.kind == "policy":  # a delete has no check-and-set
-        _check_unchanged(change, store)
-    store.delete(change.path)
-
-
-def _check(change: Change, item: Item, store: Store) -> None:
-    """Read back what was written. A new role that lacks a protection is taken back, so that nobody can use it."""
-    stored = store.read(change.path)
-    name = change.path.rpartition("/")[2]
-    if stored is None:
-        raise DroppedError(
-            f"{item.kind} {name}: the server took it, and it is not there: somebody deleted it at once, or a "
-            "control group holds it back; look at the token's policy"
-        )
-    found = differences(item.fields, stored.fields)
-    if found:
-        lost = "; ".join(_lost(field, wanted, got) for field, (wanted, got) in found.items())
-        raise DroppedError(f"{item.kind} {name}: {lost}; {_take_back(change, store)}")
-
-
-def _lost(field: str, wanted: object, got: object) -> str:
-    if got == ABSENT:
-        return f"the server dropped {field}; it needs OpenBao 2.6.2 or newer"
-    return f"the server changed {field}: wrote {wanted!r}, read {got!r}"
-
-
-def _take_back(change: Change, store: Store) -> str:
-    """Delete what this run itself created and nobody may use; says what became of it."""
-    if change.action != "create":
-        return "it stood before and stands as it was read: remove what allows its use until this is solved"
-    try:
-        store.delete(change.path)
-    except ApplyError as error:
-        return f"it could not be taken back ({error}): delete it"
-    return "it was taken back"
+        before = f"done before it, and standing: {done}; once the cause is gone, run apply again: it goes on from there"
+    return StoppedError(
+        f"stopped at {number} of {len(plan.steps)} changes, {step.action} {step.path}: {error}\n{before}",
+        error,
+    )

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from policies import names
 from policies.apply.errors import TargetError
-from policies.apply.state import Desired
+from policies.apply.state import Desired, role_of
 
 _NEAREST = 3
 
@@ -73,5 +73,5 @@ def _target(text: str) -> Target:
 
 
 def _names(target: Target, owner: str) -> bool:
-    namespace, role = owner.split(".")[-2:]
+    namespace, _, role = role_of(owner).partition("/")
     return target.namespace == namespace and target.role in ("", role)

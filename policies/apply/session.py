@@ -7,17 +7,18 @@ from pathlib import Path
 from policies.apply import derived, run, tokens, tree, turn
 from policies.apply import plan as planning
 from policies.apply.credentials import of_cluster, read_token
-from policies.apply.errors import ApplyError, InterruptError
+from policies.apply.errors import ApplyError, ConcurrentChangeError, InterruptError
 from policies.apply.meaning import effects
-from policies.apply.outcome import Notes, Outcome
+from policies.apply.outcome import Failure, Notes, Outcome
 from policies.apply.permissions import needed_policy
 from policies.apply.plan import Plan, Step
-from policies.apply.protections import lacking
+from policies.apply.protections import Fit, fit
 from policies.apply.scope import Scope
 from policies.apply.server import Server, connect
-from policies.apply.state import Current, Desired, owners
+from policies.apply.state import Current, Desired, owner_of, owners, role_of
 from policies.apply.staying import staying
 from policies.apply.tokens import Track
+from policies.roles.texts import few
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class _Found:
     plan: Plan | None = None
     notes: Notes = field(default_factory=Notes)
     done: list[Step] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     unmatched: frozenset[str] = frozenset()
 
 
@@ -84,15 +86,23 @@ class _Work:
     outside: Outside
     found: _Found
 
-    def decide(self) -> tuple[Plan, Current]:
+    def compare(self, label: str, *, revoke: bool = False) -> tuple[Plan, Current, Fit]:
+        """Read the server, and decide what is to be done."""
         cluster, asked, track = self.desired.cluster, self.asked, self.outside.watched
-        current = run.read_current(self.store, cluster, asked.scope, track("Reading"))
+        current = run.read_current(self.store, cluster, asked.scope, track(label))
         login = tokens.login_path(cluster.auth_mount)
-        given = tokens.read(self.store, login, track("Reading tokens")) if asked.revoke else None
-        decided = planning.decide(self.desired, current, prune=asked.prune, tokens=given)
+        given = tokens.read(self.store, login, track("Reading tokens")) if revoke else None
+        fitted = fit(self.store.product, self.desired)
+        decided = planning.decide(
+            fitted.desired, current, prune=asked.prune, tokens=given, refused=fitted.refused
+        )
+        return decided, current, fitted
+
+    def decide(self) -> tuple[Plan, Current]:
+        decided, current, fitted = self.compare("Reading", revoke=self.asked.revoke)
         self.found.plan = decided
-        self.found.notes = Notes(lacking(self.store.product, self.desired), staying(decided))
-        self.found.unmatched = asked.scope.unmatched(owners(self.desired, current))
+        self.found.notes = Notes(fitted.weaker, staying(decided))
+        self.found.unmatched = self.asked.scope.unmatched(owners(self.desired, current))
         return decided, current
 
     def look(self) -> None:
@@ -105,18 +115,42 @@ class _Work:
         if not decided.steps:
             return
         mine = before.begin(self.store, self.outside.run())
-        if before.running:  # what it wrote while this one was reading
+        # What another run wrote while this one was reading; without check-and-set, none can be ruled out.
+        if before.running or not mine.is_versioned:
             decided, _ = self.decide()
-        done = self.found.done
         try:
-            guarded = turn.Guarded(self.store, mine)
-            for step in run.execute(decided, guarded, self.outside.go_on):
-                done.append(step)
-                self.outside.said(step)
+            self._carry_out(decided, turn.Guarded(self.store, mine))
         finally:  # where it stopped, less has been removed than was planned
-            stays = staying(replace(decided, steps=tuple(done)))
+            stays = staying(replace(decided, steps=tuple(self.found.done)))
             self.found.notes = replace(self.found.notes, stays=stays)
+        self._confirm(mine)
         mine.end(self.store)
+
+    def _carry_out(self, decided: Plan, store: turn.Guarded) -> None:
+        for step in run.execute(decided, store, self.outside.go_on):
+            if isinstance(step, Failure):
+                self.found.failures.append(step)
+                self.found.done[:] = [change for change in self.found.done if change.path not in step.undone]
+            else:
+                self.found.done.append(step)
+                self.outside.said(step)
+
+    def _confirm(self, mine: turn.Turn) -> None:
+        """Roles have no check-and-set, nor on HashiCorp Vault have policies: done is what stands after the last write.
+
+        Raises ConcurrentChangeError.
+        """
+        again, _, _ = self.compare("Reading again")
+        failed = {failure.role for failure in self.found.failures}
+        others = [change.path for change in again.changes if self._role(change) not in failed]
+        if others:
+            mine.check(self.store)
+            raise ConcurrentChangeError(
+                f"somebody else changed what this run wrote: {few(others)}; run plan, and look at theirs first"
+            )
+
+    def _role(self, step: Step) -> str:
+        return role_of(owner_of(self.desired.cluster, step.path) or "")
 
 
 def plan(cluster: str, asked: Asked, outside: Outside) -> Outcome:
@@ -140,4 +174,5 @@ def _outcome(name: str, asked: Asked, outside: Outside, work: Callable[[_Work], 
     except ApplyError as error:
         failed = error
     seconds = outside.clock() - start
-    return Outcome(name, found.plan, found.notes, tuple(found.done), found.unmatched, failed, seconds)
+    done, failures = tuple(found.done), tuple(found.failures)
+    return Outcome(name, found.plan, found.notes, done, found.unmatched, failed, seconds, failures)

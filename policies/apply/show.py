@@ -41,8 +41,17 @@ def applied_text(plan: Plan, outcome: Outcome) -> str:
     done = counts(outcome.done)
     said = [f"{_many(action, done[action])} {past}" for action, past in _PAST.items() if done[action]]
     title, nothing = ("Stopped", "nothing done") if outcome.error else ("Applied", "nothing to do")
+    if outcome.failures:
+        said.append(
+            f"{len(outcome.failures)} service roles failed"
+            if len(outcome.failures) > 1
+            else "1 service role failed"
+        )
     took = f" ({outcome.seconds:.1f} s)"
-    return "\n".join([*_note_lines(plan, outcome.notes), _summary(plan, title, said, nothing) + took])
+    failures = [click.style(f"! failed {plain(str(one))}", fg="red", bold=True) for one in outcome.failures]
+    return "\n".join(
+        [*failures, *_note_lines(plan, outcome.notes), _summary(plan, title, said, nothing) + took]
+    )
 
 
 def done_line(step: Step) -> str:
@@ -145,9 +154,7 @@ def _lines(text: str) -> list[str]:
 
 def _note_lines(plan: Plan, notes: Notes) -> Iterator[str]:
     for found in plan.conflicts:
-        text = (
-            f"! conflict {plain(found.path)}: {found.reason}; remove or rename it there, then run this again"
-        )
+        text = f"! conflict {plain(found.path)} of service role {plain(found.role)}: {found.reason}; {found.remedy}"
         yield click.style(f"{text} ({plain(found.file)})", fg="red", bold=True)
     yield from (f"  blocked: {plain(path)} (its service role is in conflict)" for path in plan.blocked)
     yield from (f"  kept: {plain(path)} (--prune removes)" for path in plan.kept)

@@ -27,6 +27,11 @@ class Item:
     fields: Mapping[str, Any]
     file: str
 
+    @property
+    def role(self) -> str:
+        """NAMESPACE/ROLE of its service role."""
+        return role_of(self.owner)
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -106,6 +111,11 @@ def loose(fields: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def role_of(owner_path: str) -> str:
+    """NAMESPACE/ROLE, by the path of the policy that carries the mark of a service role."""
+    return "/".join(owner_path.split(".")[-2:])
+
+
 def policy_path(name: str) -> str:
     return f"{POLICIES}/{name}"
 
@@ -117,6 +127,12 @@ def owners(desired: Desired, current: Current) -> frozenset[str]:
     stored = (path.removeprefix(start) for path in current if path.startswith(start))
     known = {found for name in stored if (found := owner(desired.cluster, policies, name))}
     return frozenset(known | {item.owner for item in desired.items.values()})
+
+
+def owner_of(cluster: Cluster, path: str) -> str | None:
+    """As `owner`, by the API path of something that stands in one of our places."""
+    listing, _, name = path.rpartition("/")
+    return next((owner(cluster, place, name) for place in places(cluster) if place.listing == listing), None)
 
 
 def owner(cluster: Cluster, place: Place, name: str) -> str | None:

@@ -42,6 +42,11 @@ class Turn:
         return self.stored is not None and self._text.endswith(_RUNNING)
 
     @property
+    def is_versioned(self) -> bool:
+        """Whether the server has check-and-set for policies."""
+        return self.stored is not None and self.stored.version is not None
+
+    @property
     def _text(self) -> str:
         return str(self.stored.fields["policy"]) if self.stored else ""
 
@@ -60,8 +65,9 @@ class Turn:
             self._put(store, self._text.removesuffix(_RUNNING) + _ENDED)
 
     def _put(self, store: Store, text: str) -> "Turn":
+        self.check(store)  # HashiCorp Vault has no check-and-set: looking again leaves it a moment
         version = -1 if self.stored is None else self.stored.version
-        check_and_set = {} if version is None else {"cas": version}  # HashiCorp Vault has none
+        check_and_set = {} if version is None else {"cas": version}
         try:
             store.write(self.path, {"policy": text, **check_and_set})
         except InvalidError:

@@ -117,7 +117,10 @@ def _succeed(team: Team) -> None:
     assert outcome.error is None, outcome.error
 
 
-def test_a_run_that_is_done_is_not_stopped_by_another_after_its_last_write(teams: tuple[Team, Team]) -> None:
+def test_a_run_whose_work_another_replaced_after_its_last_write_does_not_say_applied(
+    teams: tuple[Team, Team],
+) -> None:
+    """It reads everything again before it says so."""
     first, second = teams
     done: list[Step] = []
 
@@ -126,8 +129,24 @@ def test_a_run_that_is_done_is_not_stopped_by_another_after_its_last_write(teams
         if len(done) == STEPS:
             _succeed(second)
 
-    assert first.apply(said=overtake).error is None
+    assert "another run of apply has begun" in str(first.apply(said=overtake).error)
     assert second.changes() == 0
+
+
+def test_what_a_person_changed_after_the_last_write_is_seen(bao: Server, teams: tuple[Team, Team]) -> None:
+    """PKI roles have no check-and-set on any server."""
+    first, _ = teams
+    role = f"{first.made.cluster.serving_mount}/roles/podkeys.payments.payments.serving"
+    done: list[Step] = []
+
+    def meddle(step: Step) -> None:
+        done.append(step)
+        if len(done) == STEPS:
+            bao.call("POST", role, {"allow_any_name": True})
+
+    outcome = first.apply(said=meddle)
+    assert outcome.exit_code(applied=True) == 1
+    assert f"somebody else changed what this run wrote: {role}" in str(outcome.error)
 
 
 def test_what_another_run_wrote_while_this_one_read_is_seen(bao: Server, teams: tuple[Team, Team]) -> None:

@@ -22,6 +22,7 @@ OTHERS_ID = "spiffe://east.example.com/ns/web/sa/storefront"
 def made(tmp_path: Path, mounts: Mounts) -> trees.Tree:
     found = trees.Tree(tmp_path, trees.cluster(mounts, "https://vault.example.com:8200")).start()
     found.role("payments", "payments")
+    found.edit(SERVING, **trees.POD_IP)
     return found
 
 

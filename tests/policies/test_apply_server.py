@@ -411,12 +411,11 @@ def test_another_address_can_be_given(tmp_path: Path) -> None:
 
 
 def test_an_older_server_is_told_about_in_the_plan(tmp_path: Path) -> None:
-    health = b'{"initialized": true, "sealed": false, "version": "1.21.0", "enterprise": false}'
+    health = b'{"initialized": true, "sealed": false, "version": "2.5.3"}'
     with scripted({"sys/health": (200, {}, health)}) as server:
         made = trees.Tree(tmp_path, at(server.address)).start()
         made.role("payments", "payments")
-        output = run_plan(made, BAO_TOKEN=TOKEN).output
-    assert "HashiCorp Vault 1.21.0 does not know allowed_ip_sans_cidr" in output
+        assert "! OpenBao 2.5.3 is older than 2.6.2" in run_plan(made, BAO_TOKEN=TOKEN).output
 
 
 def test_a_policy_that_goes_away_while_it_is_read_is_not_there(tmp_path: Path) -> None:

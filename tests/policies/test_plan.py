@@ -15,7 +15,7 @@ from policies.apply.compare import ABSENT, differences
 from policies.apply.outcome import Notes
 from policies.apply.permissions import applying_policy, needed
 from policies.apply.plan import Plan, decide
-from policies.apply.protections import lacking, product
+from policies.apply.protections import Fit, Product, fit, product
 from policies.apply.state import Desired, Stored, owner, places
 from tests.policies import trees
 
@@ -209,19 +209,80 @@ def test_a_server_is_known_by_its_health_report(health: dict[str, Any], expected
     assert str(product(health)) == expected
 
 
-def test_plan_names_the_protections_that_a_server_lacks(desired: Desired) -> None:
-    assert lacking(product({"version": "2.6.2"}), desired) == ()
-    (old,) = lacking(product({"version": "2.6.1"}), desired)
-    assert "GHSA-g892-p242-8g86" in old
-    vault = "\n".join(lacking(product({"version": "1.21.0", "enterprise": False}), desired))
-    for word in ("check-and-set", "allowed_ip_sans_cidr", "not_after_bound", "not_before_bound"):
-        assert word in vault
+VAULT = product({"version": "1.21.4", "enterprise": False})
 
 
-def test_a_protection_that_nothing_asks_for_is_not_lacking(desired: Desired) -> None:
-    without = {path: item for path, item in desired.items.items() if path != SERVING}
-    found = lacking(product({"version": "1.21.0"}), dataclasses.replace(desired, items=without))
-    assert not [text for text in found if "allowed_ip_sans_cidr" in text]
+@pytest.mark.parametrize(
+    ("health", "namespaces"),
+    [
+        ({"version": "2.7.2"}, True),
+        ({"version": "2.2.2"}, False),
+        ({"version": "1.21.4", "enterprise": False}, False),
+        ({"version": "1.21.4+ent", "enterprise": True}, True),
+        ({"version": "2.0.1", "enterprise": False}, False),
+        ({"version": "1.14.8"}, False),
+    ],
+)
+def test_which_servers_have_namespaces(health: dict[str, Any], *, namespaces: bool) -> None:
+    assert product(health).has_namespaces is namespaces
+
+
+def test_what_holds_less_on_a_server_is_said_and_the_rest_is_planned_as_ever(desired: Desired) -> None:
+    assert fit(product({"version": "2.6.2"}), desired) == Fit(desired, {}, ())
+    fitted = fit(VAULT, desired)
+    said = "\n".join(fitted.weaker)
+    for word in ("check-and-set", "not_after_bound", "not_before_bound", "SPIFFE ID"):
+        assert "HashiCorp Vault 1.21.4" in said
+        assert word in said
+    assert fitted.refused == {}
+    assert steps(decide(fitted.desired, {})) == steps(decide(desired, {}))
+
+
+def test_what_a_tree_does_not_ask_for_is_not_said_to_be_weaker(desired: Desired) -> None:
+    policies = {path: item for path, item in desired.items.items() if item.kind == "policy"}
+    (text,) = fit(VAULT, dataclasses.replace(desired, items=policies)).weaker
+    assert "check-and-set" in text
+
+
+def test_fields_that_a_server_does_not_have_are_not_written_to_it(desired: Desired) -> None:
+    """It would drop them with a warning, and what it holds would differ from the tree for ever."""
+    fields = fit(VAULT, desired).desired.items[SERVING].fields
+    dropped = set(desired.items[SERVING].fields) - set(fields)
+    assert dropped == {
+        "allow_globs_in_identity_templates",
+        "allowed_ip_sans_cidr",
+        "not_after_bound",
+        "not_before_bound",
+    }
+
+
+@pytest.mark.parametrize(
+    ("server", "fields", "reason"),
+    [
+        (VAULT, trees.POD_IP, "have no allowed_ip_sans_cidr: this one would sign any IP address"),
+        (VAULT, {"not_after_bound": "permit"}, "have no not_after_bound, and the tree asks for 'permit'"),
+        (VAULT, {"not_before_bound": "truncate"}, "have no not_before_bound"),
+        (product({"version": "2.6.1"}), trees.POD_IP, "GHSA-g892-p242-8g86"),
+    ],
+)
+def test_what_depends_on_a_protection_that_the_server_lacks_is_refused_and_stops_that_role_alone(
+    made: trees.Tree, server: Product, fields: dict[str, Any], reason: str
+) -> None:
+    """Invariant: refused before the first write; a role that exists keeps what it had, also with --prune."""
+    made.role("shop", "shop")
+    made.edit("payments/payments/pki.serving.json", **fields)
+    fitted = fit(server, tree.read(made.top, "east"))
+    before = applied(fitted.desired) | {SERVING: Stored({"ttl": 60})}
+    gone = "pki-east/roles/podkeys.payments.payments.older"
+    for current in ({}, before | {gone: Stored({})}):
+        plan = decide(fitted.desired, current, refused=fitted.refused, prune=True)
+        (conflict,) = plan.conflicts
+        assert (conflict.path, conflict.role) == (SERVING, "payments/payments")
+        assert reason in conflict.reason
+        assert {path for _, path in steps(plan) if "payments" in path} == set()
+        assert len(plan.blocked) == 4
+        assert len(plan.steps) == (0 if current else 5)
+        assert f"! conflict {SERVING} of service role payments/payments: " in show.plan_text(plan, Notes())
 
 
 def test_the_applying_policy_covers_each_path_that_is_written_and_listed(desired: Desired) -> None:

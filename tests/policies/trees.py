@@ -65,11 +65,7 @@ class Tree:
         self.file(
             folder / "pki.serving.json",
             f"{of.serving_mount}/roles/{names.serving_pki_role(namespace, role, 'serving')}",
-            pki_fields(
-                allowed_domains=[f"{role}.{namespace}.svc", f"{role}.{namespace}"],
-                allow_ip_sans=True,
-                allowed_ip_sans_cidr=["10.244.0.0/16"],
-            ),
+            pki_fields(allowed_domains=[f"{role}.{namespace}.svc", f"{role}.{namespace}"]),
         )
         self.file(
             folder / f"identity.{account}.json",
@@ -119,6 +115,9 @@ class Tree:
         (self.root / file).write_bytes(to_bytes(document))
 
 
+POD_IP: dict[str, Any] = {"allow_ip_sans": True, "allowed_ip_sans_cidr": ["10.244.0.0/16"]}
+"""What `podIP: true` adds to a certificate's PKI role."""
+
 PAYMENTS = "podkeys.east.payments.payments"
 
 
@@ -133,6 +132,7 @@ def pki_fields(**changes: object) -> dict[str, Any]:
         "allow_any_name": False,
         "allow_bare_domains": True,
         "allow_glob_domains": False,
+        "allow_globs_in_identity_templates": False,
         "allow_ip_sans": False,
         "allow_localhost": False,
         "allow_subdomains": False,

@@ -1,0 +1,115 @@
+"""Invariant: a service role that can't be applied stops that role alone, and keeps what it had."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.mounts import Mounts
+from demo.openbao import Server
+from policies.apply import plan, run, tree
+from policies.apply.outcome import Failure
+from policies.apply.permissions import applying_policy
+from policies.apply.server import connect
+from tests.policies import trees
+from tests.policies.applying import Standing, document, forget, limited_token, podkeys
+
+EAST = ("--cluster", "east")
+UNKNOWN = {"allowed_moon_phases": ["full"]}  # servers drop what they don't know
+
+
+@pytest.fixture
+def made(bao: Server, mounts: Mounts, tmp_path: Path) -> Iterator[trees.Tree]:
+    """Three roles; the one in the middle is about to fail."""
+    tree = trees.Tree(tmp_path / "generated", trees.cluster(mounts, bao.address)).start()
+    for name in ("accounts", "payments", "shop"):
+        tree.role(name, name)
+    yield tree
+    forget(bao)
+
+
+BREAKS: list[tuple[str, dict[str, Any], str]] = [
+    ("payments/payments/pki.serving.json", UNKNOWN, "the server dropped allowed_moon_phases"),
+    ("payments/payments/identity.api.json", {"key_type": "moon"}, "400"),
+    ("payments/payments/auth.api.json", UNKNOWN, "the server dropped allowed_moon_phases"),
+    ("payments/payments/auth.api.json", {"token_type": "moon"}, "400"),
+]
+
+
+@pytest.mark.parametrize(("file", "fields", "reason"), BREAKS)
+def test_a_new_role_that_fails_is_undone_and_all_others_are_applied(
+    bao: Server, made: trees.Tree, file: str, fields: dict[str, Any], reason: str
+) -> None:
+    made.edit(file, **fields)
+    standing = Standing(bao, made.cluster)
+    for _ in range(2):  # nor does a later run stop there
+        result = podkeys("apply", made.top, bao.root_token, *EAST)
+        assert result.return_value == 1
+        assert "! failed service role payments/payments: create " in result.output
+        assert reason in result.output
+        assert "1 service role failed" in result.output
+        assert not [path for path in standing.everything() if "payments" in path]
+        assert set(standing.logins()) == {"podkeys.accounts.accounts.api", "podkeys.shop.shop.api"}
+    made.edit("shop/shop/pki.serving.json", ttl="30m", max_ttl="30m")
+    assert "1 updated" in podkeys("apply", made.top, bao.root_token, *EAST).output
+
+
+@pytest.mark.parametrize(("file", "fields", "reason"), BREAKS)
+def test_a_role_that_exists_keeps_all_that_it_had(
+    bao: Server, made: trees.Tree, file: str, fields: dict[str, Any], reason: str
+) -> None:
+    """Its policies were written already when its PKI role or its login fails."""
+    assert podkeys("apply", made.top, bao.root_token, *EAST).return_value == 0
+    before = Standing(bao, made.cluster).everything()
+    folder = made.root / "payments" / "payments"
+    for name in ("policy.hcl", "policy.api.hcl"):
+        (folder / name).write_text((folder / name).read_text().replace("kv/", "kv/new/") + "\n# changed\n")
+    made.edit("payments/payments/pki.serving.json", ttl="20m", max_ttl="20m")
+    made.edit(file, **fields)
+    result = podkeys("apply", made.top, bao.root_token, *EAST, "--json")
+    found = document(result)
+    assert (result.return_value, found["done"]) == (1, [])
+    (failed,) = found["failed"]
+    assert (failed["role"], failed["standing"]) == ("payments/payments", [])
+    assert reason in failed["error"]
+    assert Standing(bao, made.cluster).everything() == before
+
+
+def test_what_could_not_be_undone_is_named(bao: Server, made: trees.Tree) -> None:
+    made.edit("payments/payments/auth.api.json", token_type="moon")
+    policy = applying_policy(made.cluster).replace(', "delete"', "")
+    result = podkeys("apply", made.top, limited_token(bao, policy), *EAST, "--json")
+    (failed,) = json.loads(result.stdout)["failed"]
+    assert len(failed["standing"]) == 4
+    assert "403" in failed["standing"][0]
+    assert failed["undone"] == []
+
+
+def test_what_somebody_else_made_of_it_meanwhile_is_not_undone(bao: Server, made: trees.Tree) -> None:
+    """Of what is undone, only what still stands as this run wrote it."""
+    made.edit("payments/payments/auth.api.json", token_type="moon")
+    path = "sys/policies/acl/podkeys.east.payments.payments"
+    theirs = trees.policy_text("kv/theirs")
+    with connect(made.cluster, bao.root_token) as server:
+        decided = plan.decide(tree.read(made.top, "east"), run.read_current(server, made.cluster))
+        failures = []
+        for step in run.execute(decided, server):
+            if isinstance(step, Failure):
+                failures.append(step)
+            elif step.path == path:
+                bao.call("PUT", path, {"policy": theirs})
+    (failure,) = failures
+    assert any("it stands as theirs" in text for text in failure.standing)
+    assert bao.call("GET", path)["data"]["policy"] == theirs
+
+
+def test_a_token_that_may_not_write_ends_the_run_as_it_would_fail_everywhere(
+    bao: Server, made: trees.Tree
+) -> None:
+    stanzas = applying_policy(made.cluster).split("\n\n")
+    result = podkeys("apply", made.top, limited_token(bao, "\n\n".join(stanzas[:-1])), *EAST)
+    assert "stopped at" in result.output
+    assert "403" in result.output
+    assert "! failed" not in result.output
