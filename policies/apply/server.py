@@ -40,6 +40,12 @@ class Server:
         self._address = address
         self._index: str | None = None
         self.product = self._health()
+        if cluster.vault_namespace and not self.product.has_namespaces:
+            raise RefusedError(
+                f"{address}: {self.product} has no namespaces, and would answer for the whole server as if none had been given; got "
+                f"the namespace {cluster.vault_namespace}, expected none: take spec.vault.namespace out of the cluster file, or "
+                "use OpenBao or HashiCorp Vault Enterprise"
+            )
 
     def names(self, listing: str) -> Sequence[str]:
         """The names below `listing`; none where it is empty. Raises RefusedError where there is no such mount."""

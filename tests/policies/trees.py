@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from demo.mounts import Mounts
 from policies import names
 from policies.catalog import Cluster, cluster_json, to_bytes
@@ -153,3 +157,10 @@ def pki_fields(**changes: object) -> dict[str, Any]:
         "use_csr_sans": False,
     }
     return {**fields, **changes}
+
+
+def csr() -> str:
+    """A request without any name."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    signed = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM).decode()
