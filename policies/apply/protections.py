@@ -11,18 +11,25 @@ from typing import Any
 from policies.apply.state import Desired
 
 OPENBAO_FLOOR = (2, 6, 2)
+OPENBAO_NAMESPACES = (2, 3)
 VAULT_LACKS = ("allowed_ip_sans_cidr", "not_after_bound", "not_before_bound")
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What answers. `version` as (major, minor, patch)."""
+    """What answers. `version` as (major, minor, patch). `enterprise`: HashiCorp Vault's Enterprise edition."""
 
     name: str
     version: tuple[int, ...]
+    enterprise: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} {'.'.join(map(str, self.version))}"
+
+    @property
+    def has_namespaces(self) -> bool:
+        """A server without them ignores the namespace header in silence, and answers for its root."""
+        return self.version >= OPENBAO_NAMESPACES if self.name == "OpenBao" else self.enterprise
 
 
 def product(health: Mapping[str, Any]) -> Product:
@@ -30,7 +37,7 @@ def product(health: Mapping[str, Any]) -> Product:
     found = re.match(r"(\d+)\.(\d+)\.(\d+)", str(health.get("version", "")))
     version = tuple(map(int, found.groups())) if found else (0, 0, 0)
     is_vault = "enterprise" in health or version < (2,)
-    return Product("HashiCorp Vault" if is_vault else "OpenBao", version)
+    return Product("HashiCorp Vault" if is_vault else "OpenBao", version, health.get("enterprise") is True)
 
 
 def lacking(server: Product, desired: Desired) -> tuple[str, ...]:
