@@ -43,9 +43,10 @@ class Rules:
 
         `values`: what templates are filled with instead, by selector.
         `forbidden`: a stanza whose template has a value that may not stand in a path; then the token can do nothing.
+        `dialect`: of the server that decides.
         `templates`: stanzas that have some, each with what may not be filled in.
         """
-        self._dialect = dialect
+        self.dialect = dialect
         self._now = now
         self._policies = tuple(policies)
         self._lookup = partial(value_of, identity=identity, now=now) if values is None else values.get
@@ -67,7 +68,7 @@ class Rules:
         """The same for a token for which templates have these values."""
         if not self.templates:
             return self
-        return Rules(self._policies, dialect=self._dialect, now=self._now, values=values)
+        return Rules(self._policies, dialect=self.dialect, now=self._now, values=values)
 
     def _add(self, stanza: Stanza, blocked: tuple[str, ...]) -> None:
         if stanza.expiration and self._now and self._now > stanza.expiration:
@@ -96,7 +97,7 @@ class Rules:
         bare = raw.removesuffix(b"/") if listing else raw
         found = [*self._exact(raw), *(self._exact(bare) if bare != raw else ())]
         wild = [self._wild(raw)] if bare == raw else [self._wild(raw), self._wild(bare)]
-        for rules in wild if self._dialect.slash_late else reversed(wild):
+        for rules in wild if self.dialect.slash_late else reversed(wild):
             found += [rule for rule in rules if rule not in found]
         return found
 

@@ -9,7 +9,7 @@ import pytest
 
 from demo.openbao import Server
 from policies.acl.decide import Operation, Reason, Request, capabilities, decide
-from policies.acl.dialects import DIALECTS, NEWEST, OPENBAO_2_5, OPENBAO_2_6, VAULT_2_0_4, VAULT_2_2_2
+from policies.acl.dialects import DIALECTS, NEWEST, OPENBAO_2_5, OPENBAO_2_6, VAULT_1_21, VAULT_2_2_2
 from policies.acl.errors import PolicyError
 from policies.acl.parse import parse_policy
 from policies.acl.protected import needs_sudo
@@ -57,7 +57,10 @@ def test_older_servers_let_a_broad_grant_win_over_a_closer_denial_when_listing()
 @pytest.mark.parametrize(
     ("text", "refusing"),
     [
-        ('path "a" { capabilities = ["read"] capabilities = ["list"] }', {"vault-2.0.4", "vault-2.2.2"}),
+        (
+            'path "a" { capabilities = ["read"] capabilities = ["list"] }',
+            {name for name in DIALECTS if name.startswith("vault")},
+        ),
         ('path "a" { capabilities = ["scan"] }', {name for name in DIALECTS if name.startswith("vault")}),
         (
             'path "a" { capabilities = ["recover"] }',
@@ -65,6 +68,10 @@ def test_older_servers_let_a_broad_grant_win_over_a_closer_denial_when_listing()
         ),
         ('path "a" { capabilities = ["Deny"] }', set(DIALECTS) - {"vault-2.2.2"}),
         (f'path "a" {{ capabilities = ["read"] {GROUP} }}', {"openbao-2.5", "openbao-2.6"}),
+        (
+            'path "a" { capabilities = ["list"] expiration = "2030-01-31T00:00:00Z" }',
+            {name for name in DIALECTS if name.startswith("vault")},
+        ),
         ('path "a" { pagination_limit = 5 }', {name for name in DIALECTS if name.startswith("vault")}),
     ],
 )
@@ -148,7 +155,7 @@ def test_a_value_with_a_wildcard_or_slash_ends_all_that_its_token_can_do_in_newe
     decision = decide([policy], Request(Operation.READ, "a"), identity=Identity("e", "a/b"))
     assert (decision.reason, decision.about) == (Reason.TEMPLATE, "kv/{{identity.entity.name}}")
     assert capabilities([policy], "kv/other", OPENBAO_2_5, identity=Identity("e", "*")) == ["read"]
-    assert capabilities([policy], "kv/other", VAULT_2_0_4, identity=Identity("e", "*")) == ["read"]
+    assert capabilities([policy], "kv/other", VAULT_1_21, identity=Identity("e", "*")) == ["read"]
 
 
 @pytest.mark.parametrize(("team", "code"), [("mail", 200), ("mail/smtp", 400), ("*", 400), ("", 200)])
