@@ -23,6 +23,7 @@ from policies.apply import server as servers
 from policies.apply.cli import print_json, progress
 from policies.apply.credentials import read_token
 from policies.apply.errors import ApplyError, StoppedError, TokenError, UnreachableError
+from policies.apply.namespaces import check_namespace
 from policies.apply.outcome import EXIT_CHANGES, EXIT_NO, EXIT_YES
 from policies.apply.server import Server
 from policies.apply.show import plain
@@ -85,6 +86,7 @@ def _ask_server(
         return _without(_NO_TOKEN), dict.fromkeys(uses, _NO_TOKEN), 0
     try:
         with servers.connect(tree.cluster, token, asked.address) as session:
+            check_namespace(session.product, tree.cluster.vault_namespace)
             found = vault.read(session, tree.cluster)
             mounts = {use: getattr(tree.cluster, f"{use}_mount") for use in uses}
             stored = {use: _stored(session, mount) for use, mount in mounts.items()}
@@ -109,6 +111,7 @@ def bootstrap(asked: Asked, *, discovery: bool, carry_out: bool) -> int:
         issuer = gather.issuer(kube)
         token = read_token(asked.token_file, os.environ)
         with servers.connect(tree.cluster, token, asked.address) as session:
+            check_namespace(session.product, tree.cluster.vault_namespace)
             plan = preparation.decide(tree, vault.read(session, tree.cluster), issuer, discovery=discovery)
             done = [*_made(plan, session, shown=not asked.as_json)] if carry_out else []
             if done:  # read back: what is not as it was written shows as missing or different
