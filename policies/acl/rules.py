@@ -13,7 +13,7 @@ from policies.acl.paths import Kind, Pattern, pattern
 from policies.acl.stanza import FREE, Constraints, Parameters, Policy, Stanza
 from policies.acl.templates import ForbiddenValueError, Identity, filled, value_of
 
-_LOOSE = {"slashes": ("/",), "wildcards": ("*", "+")}
+KINDS = {"slashes": ("/",), "wildcards": ("*", "+")}
 DENY = frozenset({"deny"})
 
 
@@ -54,7 +54,7 @@ class Rules:
         self.templates: list[tuple[Stanza, tuple[str, ...]]] = []
         self._tables: dict[Kind, dict[bytes, Rule]] = {kind: {} for kind in Kind}
         for policy in self._policies:
-            freed = {text for what in policy.loose for text in _LOOSE[what]}
+            freed = {text for what in policy.loose for text in KINDS[what]}
             blocked = tuple(text for text in dialect.blocked if text not in freed)
             for stanza in policy.stanzas:
                 self._add(stanza, blocked)
