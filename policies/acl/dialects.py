@@ -1,6 +1,6 @@
 """What servers and their releases do differently, as data.
 
-Sources: the change logs of OpenBao and Vault; CVE-2026-63131 for `slash_late`; Vault's documentation of policies for `blocked`; the
+Sources: the change logs of OpenBao and Vault; CVE-2026-63131 for `slash_late`, CVE-2026-93335 for `denies_any_case`; Vault's documentation of policies for `blocked`; the
 source of Vault 1.21.4 (vault/policy.go, vault/acl.go) for `duplicates`, `each_item` and `controls_granted`.
 """
 
@@ -21,7 +21,7 @@ class Dialect:
 
     `slash_late`: for LIST of `a/b/`, rules with wildcards for `a/b/` are asked before those for `a/b`; older servers did
     it the other way round, so that a broader grant could win over a denial. `duplicates`: an attribute may be set twice.
-    `any_case`: `Deny` is `deny`. `blocked`: what a template may not put into a path.
+    `denies_any_case`: a denial of a path is one of it in any case; what a rule of that very case says goes before. `blocked`: what a template may not put into a path.
     `each_item`: where the values of a parameter are limited, each item of a list is compared, and each part of a text with
     commas; an empty one has none to compare, and passes. `controls_granted`: a control group holds only what its stanza grants.
     """
@@ -33,7 +33,7 @@ class Dialect:
     capabilities: frozenset[str]
     slash_late: bool = True
     duplicates: bool = True
-    any_case: bool = False
+    denies_any_case: bool = False
     blocked: tuple[str, ...] = ()
     each_item: bool = False
     controls_granted: bool = False
@@ -57,7 +57,7 @@ VAULT_2_0 = replace(VAULT_1_21, name="vault-2.0", since=(2, 0))
 VAULT_2_0_1 = replace(VAULT_2_0, name="vault-2.0.1", since=(2, 0, 1), blocked=("*", "+"))
 VAULT_2_0_3 = replace(VAULT_2_0_1, name="vault-2.0.3", since=(2, 0, 3), slash_late=True)
 VAULT_2_0_4 = replace(VAULT_2_0_3, name="vault-2.0.4", since=(2, 0, 4))
-VAULT_2_2_2 = replace(VAULT_2_0_4, name="vault-2.2.2", since=(2, 2, 2), any_case=True)
+VAULT_2_2_2 = replace(VAULT_2_0_4, name="vault-2.2.2", since=(2, 2, 2), denies_any_case=True)
 
 DIALECTS = {
     dialect.name: dialect

@@ -137,7 +137,7 @@ class _Reader:
             raise PlaceError(offset, f"got policy = {legacy}, expected {', '.join(_LEGACY)}")
         listed = ("deny",) if legacy == "deny" else (*written.capabilities, *_LEGACY.get(legacy, ()))
         for capability in listed:
-            if capability == "deny" or (self._dialect.any_case and capability.lower() == "deny"):
+            if capability == "deny":
                 return frozenset({"deny"})
             if capability not in self._dialect.capabilities:
                 expected = ", ".join(sorted({*self._dialect.capabilities, "deny"}))

@@ -59,6 +59,11 @@ class Rules:
             for stanza in policy.stanzas:
                 self._add(stanza, blocked)
         self._lengths = sorted({len(text) for text in self._tables[Kind.PREFIX]}, reverse=True)
+        self._folded = [
+            (Pattern(rule.pattern.kind, _folded(rule.pattern.text)), rule)
+            for rule in (self if dialect.denies_any_case else ())
+            if DENY & rule.capabilities
+        ]
 
     def __iter__(self) -> Iterator[Rule]:
         for table in self._tables.values():
@@ -107,14 +112,31 @@ class Rules:
 
     def _exact(self, path: bytes) -> list[Rule]:
         found = self._tables[Kind.EXACT].get(path)
-        return [found] if found else []
+        own = [found] if found else []
+        return [*own, *self._denials(path, exact=True, but=own)]
+
+    def _denials(self, path: bytes, *, exact: bool, but: list[Rule]) -> list[Rule]:
+        """Those that match the path in another case."""
+        if not self._folded:
+            return []
+        folded = _folded(path)
+        return [
+            rule
+            for pattern, rule in self._folded
+            if (pattern.kind is Kind.EXACT) == exact and pattern.matches(folded) and rule not in but
+        ]
 
     def _wild(self, path: bytes) -> list[Rule]:
         prefixes = self._tables[Kind.PREFIX]
         found = [prefixes[path[:n]] for n in self._lengths if n <= len(path) and path[:n] in prefixes]
         segments = self._tables[Kind.SEGMENT].values()
         found += [rule for rule in segments if rule.pattern.matches(path)]
+        found += self._denials(path, exact=False, but=found)
         return sorted(found, key=lambda rule: rule.pattern.rank, reverse=True)
+
+
+def _folded(path: bytes) -> bytes:
+    return path.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
 
 
 def ruled(path: str, stanza: Stanza) -> Rule | None:
