@@ -56,6 +56,11 @@ def test_a_generated_stanza_that_lost_its_limits(limits: str, tmp_path: Path) ->
     assert "without a limit on its parameters" in hit.hit.message
 
 
+def test_two_clusters_whose_mounts_have_one_name_are_on_two_servers(tmp_path: Path) -> None:
+    files = {"east/shop.hcl": GENERATED, "west/shop.hcl": GENERATED.replace("podkeys.east", "podkeys.west")}
+    assert list(found(looked_at(Example(files).written(tmp_path)), Settings())) == []
+
+
 def test_a_finding_names_the_stanza_whose_limits_are_passed_by(tmp_path: Path) -> None:
     bad, _ = examples("PK120")
     (hit,) = found(looked_at(bad.written(tmp_path)), Settings())

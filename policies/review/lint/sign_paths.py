@@ -7,7 +7,7 @@ Vault's hold neither when a certificate ends nor whose addresses it has.
 import re
 from collections.abc import Iterator
 
-from policies.acl.paths import pattern
+from policies.acl.paths import Kind, Pattern
 from policies.names import policy_place
 from policies.review.lint.engine_paths import under
 from policies.review.lint.finding import Hit, at
@@ -22,18 +22,25 @@ def other_grants(tree: Tree) -> Iterator[Hit]:
     """Grants of a sign path of ours besides the generated one, and a generated one without limits."""
     calls = [grant for grant in tree.grants if grant.has(*CALLS) and not grant.denies]
     own = {str(grant.aims): grant for grant in calls if _is_own(grant)}
-    signed = sorted({*own, *(signer.sign for signer in tree.signers)})
-    aims = [found for path in signed if (found := pattern(path))]
-    heads = Heads(aims)
+    aims = patterns(*sorted({*own, *(signer.sign for signer in tree.signers)}))
+    exact, heads = frozenset(aims), Heads(aims)
     for grant in calls:
-        if own.get(str(grant.aims)) is grant:
+        if _is_own(grant):
             if not _is_limited(grant):
                 yield _unlimited(grant)
             continue
-        near = [aims[number] for number in sorted(heads.near(grant.aims))]
-        path = reached(grant, tuple(near))
+        path = reached(grant, _near(grant, exact, heads, aims))
         if path and not _is_told(grant, path):
             yield _another(grant, path, own.get(path))
+
+
+def _near(
+    grant: Grant, exact: frozenset[Pattern], heads: Heads, aims: tuple[Pattern, ...]
+) -> tuple[Pattern, ...]:
+    """Those that it may match; a path without wildcards, as most are, matches itself alone."""
+    if grant.aims.kind is Kind.EXACT:
+        return (grant.aims,) if grant.aims in exact else ()
+    return tuple(aims[number] for number in sorted(heads.near(grant.aims)))
 
 
 def _is_own(grant: Grant) -> bool:
