@@ -54,7 +54,7 @@ class Rules:
         self.templates: list[tuple[Stanza, tuple[str, ...]]] = []
         self._tables: dict[Kind, dict[bytes, Rule]] = {kind: {} for kind in Kind}
         for policy in self._policies:
-            freed = {text for what in policy.loose for text in KINDS[what]}
+            freed = {text for kind in policy.loose for text in KINDS[kind]}
             blocked = tuple(text for text in dialect.blocked if text not in freed)
             for stanza in policy.stanzas:
                 self._add(stanza, blocked)

@@ -96,14 +96,14 @@ def _by_transit(key: str, text: bytes, address: str, **server: Path | str | None
     if not (mount and name):
         raise click.UsageError(f"--transit {key}: expected MOUNT/NAME, such as transit/review")
     ca_file, token_file = server["ca_file"], server["token_file"]
-    asked = target(
+    place = target(
         Target(address, str(server["server_namespace"]), Path(ca_file) if ca_file else None), os.environ
     )
-    cluster = anywhere(asked.address, asked.namespace, _pem(asked.ca_file) if asked.ca_file else "")
+    cluster = anywhere(place.address, place.namespace, _pem(place.ca_file) if place.ca_file else "")
     needs = f"its policy must allow update on {mount}/sign/{name}"
     token = read_token(Path(token_file) if token_file else None, os.environ, needs)
     with connect(cluster, token) as connected:
-        check_namespace(connected.product, asked.namespace)
+        check_namespace(connected.product, place.namespace)
         answer = connected.ask(f"{mount}/sign/{name}", {"input": base64.b64encode(text).decode()})
     signature = str(answer.get("signature", "")).rpartition(":")[2]
     try:

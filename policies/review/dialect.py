@@ -11,7 +11,7 @@ from policies.apply.protections import Product
 def chosen(name: str | None, product: Product | None) -> Dialect:
     """Where a server was asked, standard error says which it is; an answer on standard output stays what programs read."""
     dialect = decide(name, product)
-    for line in said(name, product):
+    for line in notes(name, product):
         click.echo(line, err=True)
     return dialect
 
@@ -22,7 +22,7 @@ def decide(name: str | None, product: Product | None) -> Dialect:
     return NEWEST if product is None else of_server(product.name, product.version)[0]
 
 
-def said(name: str | None, product: Product | None) -> Iterator[str]:
+def notes(name: str | None, product: Product | None) -> Iterator[str]:
     """What to tell whoever asked a server."""
     if product is None:
         return

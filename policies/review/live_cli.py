@@ -32,10 +32,10 @@ def inventory(
 ) -> Inventory:
     """Raises ReviewError for a CA that can't be read; an ApplyError is printed and becomes its exit code."""
     try:
-        asked = target(Target(address, server_namespace, ca_file), os.environ)
-        cluster = anywhere(asked.address, asked.namespace, _pem(asked.ca_file))
+        place = target(Target(address, server_namespace, ca_file), os.environ)
+        cluster = anywhere(place.address, place.namespace, _pem(place.ca_file))
         with connect(cluster, read_token(token_file, os.environ)) as server:
-            check_namespace(server.product, asked.namespace)
+            check_namespace(server.product, place.namespace)
             found = live.read(server, progress("Reading"))
     except ApplyError as error:
         click.echo("\n".join(map(plain, f"Error: {error}".split("\n"))), err=True)

@@ -43,10 +43,10 @@ def _fits(stanza: Stanza, path: str, blocked: tuple[str, ...]) -> bool:
     if not rest or not all(meaning(selector) for selector, _ in rest):
         return False
     pattern = first + "".join((only(selector) or _VALUE) + tail for selector, tail in rest)
-    pattern, asked = pattern.removeprefix("/"), path.removeprefix("/")
+    pattern, request = pattern.removeprefix("/"), path.removeprefix("/")
     if "/" not in blocked:
-        return fits(_PLUS.sub("*", pattern).replace(_VALUE, "*"), asked)
-    wanted, segments = pattern.split("/"), asked.split("/")
+        return fits(_PLUS.sub("*", pattern).replace(_VALUE, "*"), request)
+    wanted, segments = pattern.split("/"), request.split("/")
     if pattern.endswith("*") or ("*" not in blocked and pattern.endswith(_VALUE)):
         segments[len(wanted) - 1 :] = ["/".join(segments[len(wanted) - 1 :])]
     return len(wanted) == len(segments) and all(

@@ -23,7 +23,7 @@ def test_what_the_environment_says_of_a_server_is_not_read(
         certified(tmp_path / "meant", certificate) as meant,
         certified(tmp_path / "trap", certificate) as trap,
     ):
-        said = {
+        variables = {
             "ADDR": trap.server.address,
             "AGENT_ADDR": trap.server.address,
             "NAMESPACE": "stray",
@@ -33,7 +33,7 @@ def test_what_the_environment_says_of_a_server_is_not_read(
             "SKIP_VERIFY": "true",
             "TOKEN": "stray",
         }
-        for name, value in said.items():
+        for name, value in variables.items():
             monkeypatch.setenv(f"BAO_{name}", value)
             monkeypatch.setenv(f"VAULT_{name}", value)
         for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):

@@ -44,9 +44,11 @@ class _Refusing(Handler):
                 words = self.server.words.pop(0)
                 self.reply(400, {}, json.dumps({"errors": [words]}).encode())
                 return
-        kept = {name: self.headers[name] for name in ("X-Vault-Token", "Content-Type") if self.headers[name]}
+        headers = {
+            name: self.headers[name] for name in ("X-Vault-Token", "Content-Type") if self.headers[name]
+        }
         request = urllib.request.Request(  # noqa: S310 - the test's own server
-            self.server.bao.address + self.path, data=body or None, headers=kept, method=self.command
+            self.server.bao.address + self.path, data=body or None, headers=headers, method=self.command
         )
         try:
             with urllib.request.urlopen(request) as answer:  # noqa: S310

@@ -38,8 +38,8 @@ def examples(rule: str) -> tuple[Example, Example]:
 
 def dialect(rule: str) -> Dialect:
     """The one that the page says it is asked with."""
-    found = re.search(r"^Asked with `--dialect (\S+)`", (PAGES / f"{rule}.md").read_text(), re.MULTILINE)
-    return DIALECTS[found[1]] if found else NEWEST
+    named = re.search(r"^Asked with `--dialect (\S+)`", (PAGES / f"{rule}.md").read_text(), re.MULTILINE)
+    return DIALECTS[named[1]] if named else NEWEST
 
 
 def looked_at(folder: Path, now: datetime = NOW, dialect: Dialect = NEWEST) -> Tree:

@@ -123,14 +123,14 @@ def test_what_a_denial_says_of_a_control_group_is_not_looked_at() -> None:
 
 
 def _taken(text: str) -> dict[str, bool]:
-    found = {}
+    taken = {}
     for dialect in (OPENBAO_2_7, VAULT_1_21):
         try:
             parse_policy(text, "p", dialect=dialect)
-            found[dialect.name] = True
+            taken[dialect.name] = True
         except PolicyError:
-            found[dialect.name] = False
-    return found
+            taken[dialect.name] = False
+    return taken
 
 
 def test_until_2_0_1_a_template_of_vault_is_filled_with_a_wildcard() -> None:

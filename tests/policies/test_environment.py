@@ -143,11 +143,11 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[s
     """Every command that is no group, by its words."""
     context = click.Context(group)
     for name in group.list_commands(context):
-        found = group.get_command(context, name)
-        if isinstance(found, click.Group):
-            yield from commands(found, (*path, name))
-        elif found:
-            yield " ".join((*path, name)), found
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        elif command:
+            yield " ".join((*path, name)), command
 
 
 def test_every_command_that_takes_a_server_is_tried() -> None:
@@ -254,13 +254,13 @@ def test_a_token_of_the_home_folder_is_taken_where_it_is_named(room: Room, comma
 def test_a_namespace_is_refused_where_the_server_has_none(room: Room, command: str) -> None:
     """HashiCorp Vault Community would ignore it in silence, and answer for its root."""
     more = () if command in TREE else ("--server-namespace", "teams")
-    said = "has no namespaces, and would answer for its root: got the namespace teams"
+    refusal = "has no namespaces, and would answer for its root: got the namespace teams"
     for health, version in ((VAULT, "HashiCorp Vault 1.21.4"), (OPENBAO, "")):
         room.meant.server.health = health
         room.meant.server.received.clear()
         done = room.run(command, *more, namespace="teams")
         paths = [one.path for one in room.meant.server.received]
-        assert (f"{version} {said}" in done.stderr) == (health is VAULT), done.stderr
+        assert (f"{version} {refusal}" in done.stderr) == (health is VAULT), done.stderr
         assert (paths == ["sys/health"]) == (health is VAULT)
         sent = {one.headers.get("X-Vault-Namespace") for one in room.meant.server.received[1:]}
         assert sent == (set() if health is VAULT else {"teams"})

@@ -252,9 +252,9 @@ def test_a_policy_beside_the_generated_one_has_other_lives_signed(lab: Lab, tmp_
     lab.bao.call(
         "POST", "pki/roles/podkeys.shop.shop.web", role | {"require_cn": False, "use_csr_common_name": False}
     )
-    asked = {"csr": request_for_any_name(), "alt_names": "shop.shop", "format": "pem"}
-    usual = asked | {"ttl": "3600s"}
-    long = asked | {"not_after": f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%dT%H:%M:%SZ}"}
+    request = {"csr": request_for_any_name(), "alt_names": "shop.shop", "format": "pem"}
+    usual = request | {"ttl": "3600s"}
+    long = request | {"not_after": f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%dT%H:%M:%SZ}"}
     path = "pki/sign/podkeys.shop.shop.web"
     for example, status in zip(examples("PK120"), (200, 403), strict=True):
         lab.policies(example, tmp_path / str(status))

@@ -42,8 +42,8 @@ def allowing(path: str, *capabilities: str, more: str = "") -> str:
 def test_another_policy_beside_the_generated_one(other: str, expected: set[str], tmp_path: Path) -> None:
     files = {"shop.hcl": GENERATED, "other.hcl": other}
     hits = list(found(looked_at(Example(files).written(tmp_path)), Settings()))
-    told = {one.rule.id for one in hits if one.hit.file == "other.hcl"}
-    assert told & {"PK101", "PK102", "PK112", "PK120"} == expected
+    ids = {one.rule.id for one in hits if one.hit.file == "other.hcl"}
+    assert ids & {"PK101", "PK102", "PK112", "PK120"} == expected
     assert not [one for one in hits if one.hit.file == "shop.hcl"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import podkeys
 from policies.acl.dialects import VAULT_1_21
-from policies.review.dialect import decide, said
+from policies.review.dialect import decide, notes
 from tests.policies.recording import OPENBAO, VAULT, plain
 
 # LIST of x/y/ is denied by newer servers alone, and a policy that says something twice is taken by OpenBao alone.
@@ -91,4 +91,4 @@ def test_a_version_that_is_not_known_is_decided_as_the_nearest_and_noted() -> No
 def test_a_folder_is_decided_as_the_newest_openbao_and_nothing_is_said() -> None:
     assert decide(None, None).name == "openbao-2.7"
     assert decide("vault-1.21", None) is VAULT_1_21
-    assert list(said("vault-1.21", None)) == []
+    assert list(notes("vault-1.21", None)) == []

@@ -107,12 +107,12 @@ def test_whatever_a_template_is_filled_with_nobody_is_told_no_for_what_it_grants
 
 def test_what_a_server_without_a_guard_may_fill_in_is_said(tmp_path: Path) -> None:
     (tmp_path / "shop.hcl").write_text(f'path "kv/data/{TEAM}/*" {{ capabilities = ["read"] }}\n')
-    asked = ["shop", "read", "kv/data/mail/smtp", "--policies", str(tmp_path), "--dialect"]
-    said = {
-        name: CliRunner().invoke(explain, [*asked, name]).output.rpartition("filled in is ")[2]
+    words = ["shop", "read", "kv/data/mail/smtp", "--policies", str(tmp_path), "--dialect"]
+    meanings = {
+        name: CliRunner().invoke(explain, [*words, name]).output.rpartition("filled in is ")[2]
         for name in ("openbao-2.7", "vault-1.21", "vault-2.0.1")
     }
-    assert said == {
+    assert meanings == {
         "openbao-2.7": "the entity's metadata team\n",
         "vault-1.21": "the entity's metadata team, with slashes and wildcards in it, too\n",
         "vault-2.0.1": "the entity's metadata team, with slashes in it, too\n",

@@ -120,13 +120,13 @@ def loose_templates(tree: Tree) -> Iterator[Hit]:
     dialect = tree.reading.dialect
     by_server = _free(dialect.blocked, "slashes") and not _free(dialect.blocked, "wildcards")
     for looked in tree.policies.values():
-        what, by, fix = " and ".join(looked.file.loose), "a policy", _STRICT
-        if by_server and not what:
-            what, by, fix = "slashes", dialect.name, _OWN
-        for grant in looked.grants if what else ():
+        kinds, by, fix = " and ".join(looked.file.loose), "a policy", _STRICT
+        if by_server and not kinds:
+            kinds, by, fix = "slashes", dialect.name, _OWN
+        for grant in looked.grants if kinds else ():
             if _may_hold(grant, "x/x", "+"):
                 message = (
-                    f'got "{grant.stanza.path}" in {by} that lets templates put {what} into paths, '
+                    f'got "{grant.stanza.path}" in {by} that lets templates put {kinds} into paths, '
                     "expected none: a value with a slash reaches another's path"
                 )
                 yield at(grant, message, fix)
@@ -138,11 +138,11 @@ def unguarded_templates(tree: Tree) -> Iterator[Hit]:
     if not _free(dialect.blocked, "wildcards"):
         return
     for grant in tree.grants:
-        found = _may_hold(grant, "+")
-        if found and not grant.denies:
+        selectors = _may_hold(grant, "+")
+        if selectors and not grant.denies:
             message = (
                 f'got "{grant.stanza.path}" on {dialect.name}, expected a server that refuses wildcards in what it fills in: whoever '
-                f"sets {found[0]} to + or * reaches what is everybody's"
+                f"sets {selectors[0]} to + or * reaches what is everybody's"
             )
             yield at(grant, message, _OWN)
 

@@ -30,7 +30,7 @@ def other_grants(tree: Tree) -> Iterator[Hit]:
                 yield _unlimited(grant)
             continue
         path = reached(grant, _near(grant, exact, heads, aims))
-        if path and not _is_told(grant, path):
+        if path and not _is_covered(grant, path):
             yield _another(grant, path, own.get(path))
 
 
@@ -45,9 +45,9 @@ def _near(
 
 def _is_own(grant: Grant) -> bool:
     """Whether the generator wrote it for the namespace that its PKI role is named after."""
-    found = _SIGN.fullmatch(str(grant.aims))
-    where = policy_place(grant.of.file.name)
-    return bool(found and where and grant.of.generated and where[1] == found["namespace"])
+    signs = _SIGN.fullmatch(str(grant.aims))
+    place = policy_place(grant.of.file.name)
+    return bool(signs and place and grant.of.generated and place[1] == signs["namespace"])
 
 
 def _is_limited(grant: Grant) -> bool:
@@ -55,11 +55,11 @@ def _is_limited(grant: Grant) -> bool:
     return bool(allowed) and "*" not in allowed
 
 
-def _is_told(grant: Grant, path: str) -> bool:
+def _is_covered(grant: Grant, path: str) -> bool:
     """By PK101 or PK112: what reaches all mounts, or signs without any role."""
-    found = _SIGN.fullmatch(path)
+    signs = _SIGN.fullmatch(path)
     first = grant.aims.stem.partition(b"/")[0]
-    wider = under(found["mount"], "sign-verbatim*") if found else patterns()
+    wider = under(signs["mount"], "sign-verbatim*") if signs else patterns()
     return is_open(grant.aims) or first == b"+" or reached(grant, wider) is not None
 
 
