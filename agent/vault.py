@@ -1,12 +1,13 @@
 """The only network to Vault: one kept connection, bounded in time and size, that never follows a redirect.
 
-A call is retried inside one deadline on 412, 429, 472, 473, 5xx and network errors; other answers are final.
+A call is retried inside one deadline on 412, 429, 472, 473, 5xx and network errors, and on a refusal that its caller knows to
+pass with time; other answers are final.
 """
 
 import http.client
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -81,25 +82,28 @@ class Vault:
         *,
         anonymous: bool = False,
         final: frozenset[int] = frozenset(),
+        passing: Callable[[Answer], str] = lambda _: "",
     ) -> Answer:
         """One call below /v1/. Raises AgentError `unreachable` when no final answer came before the deadline.
 
         `anonymous`: without the token. `final`: statuses that are answers here, though others are retried on them.
+        `passing`: what to do about an answer that will be another in a while; empty for one that stays.
         """
         attempt, start = 0, self._clock.monotonic()
         while True:
-            retry_after = None
+            retry_after, remedy = None, ""
             try:
                 answer = self._attempt(method, path, body, token="" if anonymous else self.token)
             except _NoAnswer as problem:
                 what = str(problem)
             else:
-                if answer.status in final or not _is_retried(answer.status):
+                remedy = passing(answer)
+                if answer.status in final or not (remedy or _is_retried(answer.status)):
                     return answer
                 what, retry_after = _said(answer), answer.retry_after
             wait = max(retry_after or 0.0, self._back_off(attempt))
             if self._clock.monotonic() + wait >= self.deadline:
-                raise _gave_up(self._settings.address, what, retry_after)
+                raise _gave_up(self._settings.address, what, retry_after, remedy)
             if self._clock.monotonic() - start >= QUIET_SECONDS:
                 self._say_waiting(what)
             self._clock.sleep(wait)
@@ -223,10 +227,11 @@ def _said(answer: Answer) -> str:
     return f"answered {answer.status}: {answer.reason}"
 
 
-def _gave_up(address: str, what: str, retry_after: float | None) -> AgentError:
+def _gave_up(address: str, what: str, retry_after: float | None, remedy: str) -> AgentError:
     if retry_after is not None:
         what += f" (asked to wait {retry_after:.0f} s, past the deadline)"
-    remedy = "unseal it" if "is sealed" in what else "check the server, the network policy and DNS"
+    usual = "unseal it" if "is sealed" in what else "check the server, the network policy and DNS"
+    remedy = remedy or usual
     return AgentError("unreachable", f"{address} {what}", f"{remedy}; the kubelet starts this again")
 
 

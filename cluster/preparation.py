@@ -15,6 +15,7 @@ from policies.catalog import Cluster
 T = TypeVar("T")
 
 LIFE = "87600h"  # of a root, and the longest that its mount lets anything live: ten years
+BACKDATED = "1h"  # of a root: HashiCorp Vault signs nothing that begins before it, and certificates begin a minute ago
 API_SERVER = "https://kubernetes.default.svc"
 _OURS = "kubernetes.default"  # an issuer of this name is the API server itself, with a certificate of the cluster's CA
 
@@ -104,7 +105,13 @@ def _pki(tree: Tree, mount: str, server: ServerFacts, signers: Fact[tuple[Signer
     found = _known(server.mounts).get(mount)
     root = Step(
         f"{mount}/root/generate/internal",
-        {"common_name": f"{mount} root", "key_type": "ec", "key_bits": 256, "ttl": LIFE},
+        {
+            "common_name": f"{mount} root",
+            "key_type": "ec",
+            "key_bits": 256,
+            "ttl": LIFE,
+            "not_before_duration": BACKDATED,
+        },
         f"root of {mount}: EC P-256, for ten years; its key stays in the server",
     )
     if found is None:

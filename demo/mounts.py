@@ -26,7 +26,13 @@ def create(server: Server, names: Mounts) -> None:
         server.call(
             "POST",
             f"{mount}/root/generate/internal",
-            {"common_name": f"{mount} root", "key_type": "ec", "key_bits": 256, "ttl": "87600h"},
+            {
+                "common_name": f"{mount} root",
+                "key_type": "ec",
+                "key_bits": 256,
+                "ttl": "87600h",
+                "not_before_duration": "1h",
+            },
         )
     server.call("POST", f"sys/auth/{names.jwt}", {"type": "jwt"})
     server.call(

@@ -32,6 +32,8 @@ def pytest_configure() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+    for name in [name for name in os.environ if name.startswith(("BAO_", "VAULT_"))]:
+        del os.environ[name]  # of whoever runs the tests: commands say what of it they do not use
 
 
 @pytest.fixture(scope="session")

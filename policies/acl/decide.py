@@ -6,9 +6,10 @@ from datetime import datetime
 from enum import Enum
 
 from policies.acl.dialects import NEWEST, Dialect
+from policies.acl.parameters import is_allowed, is_denied
 from policies.acl.protected import needs_sudo
 from policies.acl.rules import DENY, Rule, Rules
-from policies.acl.stanza import Constraints, Policy, Value
+from policies.acl.stanza import Constraints, Policy
 from policies.acl.templates import Identity
 
 
@@ -120,7 +121,7 @@ def decided(rules: Rules, request: Request) -> Decision:
     if not found:
         return Decision(allowed=False, reason=Reason.NO_MATCH, capability=capability)
     rule, *lost = found
-    reason, about = _judged(rule, request, capability)
+    reason, about = _judged(rule, request, capability, each_item=rules.dialect.each_item)
     allowed = reason is Reason.GRANTED
     return Decision(allowed, reason, capability, rule, tuple(lost), about)
 
@@ -131,7 +132,7 @@ def _capability(request: Request) -> str:
     return str(request.operation.value)
 
 
-def _judged(rule: Rule, request: Request, capability: str) -> tuple[Reason, str]:
+def _judged(rule: Rule, request: Request, capability: str, *, each_item: bool) -> tuple[Reason, str]:
     """In the server's order."""
     denied = bool(rule.capabilities & DENY)
     if denied or capability not in rule.capabilities:
@@ -141,7 +142,7 @@ def _judged(rule: Rule, request: Request, capability: str) -> tuple[Reason, str]
         return (Reason.EVENTS if limits.events else Reason.GRANTED), ""
     if not _wrapped(limits, request.wrap_ttl):
         return Reason.WRAPPING, ""
-    refused = _parameters(limits, request)
+    refused = _parameters(limits, request, each_item=each_item)
     if refused:
         return refused
     if needs_sudo(request.path.lstrip("/"), request.pki_mounts) and "sudo" not in rule.capabilities:
@@ -160,7 +161,7 @@ def _wrapped(limits: Constraints, ttl: float | None) -> bool:
     return not 0 < limits.max_wrapping < limits.min_wrapping
 
 
-def _parameters(limits: Constraints, request: Request) -> tuple[Reason, str] | None:
+def _parameters(limits: Constraints, request: Request, *, each_item: bool) -> tuple[Reason, str] | None:
     """Why its parameters aren't taken; None where they are. DELETE has none that are looked at."""
     if request.operation in (Operation.LIST, Operation.SCAN):
         return _page(limits, request)
@@ -170,22 +171,26 @@ def _parameters(limits: Constraints, request: Request) -> tuple[Reason, str] | N
     missing = [name for name in limits.required if name.lower() not in given]
     if missing:
         return Reason.REQUIRED, missing[0]
-    return _denied(limits, given) or _not_allowed(limits, given)
+    return _denied(limits, given, each_item=each_item) or _not_allowed(limits, given, each_item=each_item)
 
 
-def _denied(limits: Constraints, given: Mapping[str, object]) -> tuple[Reason, str] | None:
+def _denied(
+    limits: Constraints, given: Mapping[str, object], *, each_item: bool
+) -> tuple[Reason, str] | None:
     if not limits.denied or not given:
         return None
     if "*" in limits.denied:
         return Reason.DENIED_PARAMETER, "*"
     for name, value in given.items():
         values = limits.denied.get(name.lower())
-        if values is not None and _among(value, values):
+        if values is not None and is_denied(value, values, each_item=each_item):
             return Reason.DENIED_PARAMETER, name
     return None
 
 
-def _not_allowed(limits: Constraints, given: Mapping[str, object]) -> tuple[Reason, str] | None:
+def _not_allowed(
+    limits: Constraints, given: Mapping[str, object], *, each_item: bool
+) -> tuple[Reason, str] | None:
     allowed = limits.allowed
     if not allowed or list(allowed) == ["*"]:
         return None
@@ -193,38 +198,9 @@ def _not_allowed(limits: Constraints, given: Mapping[str, object]) -> tuple[Reas
         values = allowed.get(name.lower())
         if values is None and "*" not in allowed:
             return Reason.NOT_ALLOWED, name
-        if values is not None and not _among(value, values):
+        if values is not None and not is_allowed(value, values, each_item=each_item):
             return Reason.NOT_ALLOWED, name
     return None
-
-
-def _among(value: object, values: tuple[Value, ...]) -> bool:
-    """No values are any."""
-    return not values or any(
-        _globbed(known, value) if isinstance(known, str) and isinstance(value, str) else _same(known, value)
-        for known in values
-    )
-
-
-def _same(known: object, value: object) -> bool:
-    """A number in a policy never equals one in a request: the server compares their types, too."""
-    if isinstance(known, list) and isinstance(value, list):
-        return len(known) == len(value) and all(map(_same, known, value))
-    if isinstance(known, dict) and isinstance(value, dict):
-        return known.keys() == value.keys() and all(_same(known[key], value[key]) for key in known)
-    return type(known) is type(value) and isinstance(known, str | bool) and known == value
-
-
-def _globbed(pattern: str, text: str) -> bool:
-    """A `*` at either end stands for anything."""
-    if len(pattern) < 2:  # noqa: PLR2004 - a lone star is itself
-        return pattern == text
-    starts, ends = pattern.endswith("*"), pattern.startswith("*")
-    if starts and ends:
-        return pattern[1:-1] in text
-    if ends:
-        return text.endswith(pattern[1:])
-    return text.startswith(pattern[:-1]) if starts else text == pattern
 
 
 def _page(limits: Constraints, request: Request) -> tuple[Reason, str] | None:

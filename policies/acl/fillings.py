@@ -9,10 +9,10 @@ didn't change is looked at only beside that.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations, islice, product
 from math import prod
 
-from policies.acl.holes import SLASHED, Hole, lengths
+from policies.acl.holes import Hole, lengths
 from policies.acl.language import TooManyError
 from policies.acl.paths import Pattern, pattern
 from policies.acl.rules import Rules
@@ -140,8 +140,7 @@ class _Comparison:
                 yield from self._filled_as(template, near, near)
             elif mine in near:
                 yield from self._filled_as(template, list(self._differing), near)
-        for selector in sorted(_refusing(self._sides[0]) - _refusing(self._sides[1])):
-            yield selector, SLASHED
+        yield from _refused(*self._sides)
 
     def together(self) -> set[frozenset[str]]:
         """What has to have values at once."""
@@ -196,9 +195,16 @@ def _meet(first: list[str], second: list[str]) -> bool:
     )
 
 
-def _refusing(templates: Iterable[Template]) -> set[str]:
-    """Whose value, with a slash in it, makes the server refuse whatever a token asks."""
-    return {selector for one in templates if "/" in one.blocked for selector in one.selectors}
+def _refused(old: Iterable[Template], new: Iterable[Template]) -> Iterator[tuple[str, str]]:
+    """By selector, a value with which the server refused whatever a token asked, and does so no more."""
+    before, after = _blocking(old), _blocking(new)
+    for selector in sorted({selector for selector, _ in before}):
+        freed = (text for text in _WIDE if (selector, text) in before - after)
+        yield from ((selector, f"x{text}x") for text in islice(freed, 1))
+
+
+def _blocking(templates: Iterable[Template]) -> set[tuple[str, str]]:
+    return {(selector, text) for one in templates for selector in one.selectors for text in one.blocked}
 
 
 def _chosen(

@@ -98,7 +98,7 @@ class _Reader:
         _check_template(path, key.offset)
         items = decode.attributes(item.value, self._dialect.attributes)
         line, column = self._place((key if self._is_json else item.keys[0]).offset)
-        written = _written(items)
+        written = _written(items, self._dialect)
         if written.expiration and self._now and self._now > written.expiration:
             return Stanza(
                 self._name, path, frozenset(), line, column, FREE, written.expiration, written.legacy
@@ -109,9 +109,22 @@ class _Reader:
         constraints = FREE
         if written.constraining and "deny" not in granted:
             constraints = _constraints(written, granted, key.offset)
+            self._check_control_group(written, granted, key.offset)
         return Stanza(
             self._name, path, granted, line, column, constraints, written.expiration, written.legacy
         )
+
+    def _check_control_group(self, written: "_Written", granted: frozenset[str], offset: int) -> None:
+        if written.control_group is None or not self._dialect.controls_granted:
+            return
+        for factor in written.control_group.factors:
+            wrong = [operation for operation in factor.operations if operation not in granted]
+            if wrong:
+                raise PlaceError(
+                    offset,
+                    f"got {wrong[0]} in controlled_capabilities, expected capabilities of the stanza: "
+                    f"{', '.join(sorted(granted)) or 'it has none'}",
+                )
 
     def _place(self, offset: int) -> tuple[int, int]:
         line = bisect_right(self._lines, offset)
@@ -124,7 +137,7 @@ class _Reader:
             raise PlaceError(offset, f"got policy = {legacy}, expected {', '.join(_LEGACY)}")
         listed = ("deny",) if legacy == "deny" else (*written.capabilities, *_LEGACY.get(legacy, ()))
         for capability in listed:
-            if capability == "deny" or (self._dialect.any_case and capability.lower() == "deny"):
+            if capability == "deny":
                 return frozenset({"deny"})
             if capability not in self._dialect.capabilities:
                 expected = ", ".join(sorted({*self._dialect.capabilities, "deny"}))
@@ -157,13 +170,13 @@ class _Written(NamedTuple):
     events: tuple[str, ...] = ()
 
 
-def _written(items: list[Item]) -> _Written:
+def _written(items: list[Item], dialect: Dialect) -> _Written:
     given = {item.keys[0].text for item in items}
     plain = (
         decode.text(items, "policy"),
         decode.texts(items, "capabilities"),
         _expiration(items) if "expiration" in given else None,
-        _control_group(items) if "control_group" in given else None,
+        _control_group(items, dialect) if "control_group" in given else None,
     )
     if not given & _CONSTRAINING:
         return _Written(*plain, constraining=False)
@@ -223,13 +236,13 @@ def _life(name: str, value: Value | None, offset: int) -> float:
     return found
 
 
-def _control_group(items: list[Item]) -> ControlGroup | None:
+def _control_group(items: list[Item], dialect: Dialect) -> ControlGroup | None:
     """The last, where there are several; each must be right."""
     values, blocks = decode.named(items, "control_group")
     found = None
     for value in (*values, *(block.value for block in blocks)):
         inner = decode.attributes(value, ("ttl", "self_auth_allowed", "factor"))
-        factors = tuple(_factor(item) for item in inner if item.keys[0].text == "factor")
+        factors = tuple(_factor(item, dialect) for item in inner if item.keys[0].text == "factor")
         if not factors:
             raise PlaceError(value.offset, 'got a control_group without a factor, expected factor "name" { }')
         life = _life("ttl", decode.anything(inner, "ttl"), value.offset)
@@ -237,27 +250,29 @@ def _control_group(items: list[Item]) -> ControlGroup | None:
     return found
 
 
-def _factor(item: Item) -> Factor:
+def _factor(item: Item, dialect: Dialect) -> Factor:
     inner = decode.attributes(item.value, ("controlled_capabilities", "identity"))
     offset = item.keys[0].offset
     if len(item.keys) == 1:
         raise PlaceError(offset, 'got a factor without a name, expected factor "name" { }')
     operations = decode.texts(inner, "controlled_capabilities")
     for operation in operations:
-        if operation not in _OPERATIONS:
+        if operation not in _OPERATIONS and not dialect.controls_granted:
             raise PlaceError(
                 offset, f"got {operation} in controlled_capabilities, expected an operation such as read"
             )
-    identities = [_identity(value) for value in decode.named(inner, "identity")[0]]
+    identities = [_identity(value, dialect) for value in decode.named(inner, "identity")[0]]
     groups = tuple(name for names, _ in identities for name in names)
     approvals = identities[-1][1] if identities else 0
-    if not operations or not groups or approvals < 1:
+    holds = bool(operations) or dialect.controls_granted  # without any, there it holds all
+    if not holds or not groups or approvals < 1:
         expected = "controlled_capabilities, and an identity with group_names and approvals of at least 1"
         raise PlaceError(offset, f"got a factor that lacks something, expected {expected}")
     return Factor(decode.label(item.keys[1]), operations, groups, approvals)
 
 
-def _identity(value: Node) -> tuple[tuple[str, ...], int]:
+def _identity(value: Node, dialect: Dialect) -> tuple[tuple[str, ...], int]:
     if not isinstance(value, Object):
         raise PlaceError(value.offset, "got no block for identity, expected { }")
-    return decode.texts(value.items, "group_names"), decode.number(value.items, "approvals")
+    ids = decode.texts(value.items, "group_ids") if dialect.controls_granted else ()
+    return (*decode.texts(value.items, "group_names"), *ids), decode.number(value.items, "approvals")

@@ -13,7 +13,7 @@ from policies.acl.paths import Kind, Pattern, pattern
 from policies.acl.stanza import FREE, Constraints, Parameters, Policy, Stanza
 from policies.acl.templates import ForbiddenValueError, Identity, filled, value_of
 
-_LOOSE = {"slashes": ("/",), "wildcards": ("*", "+")}
+KINDS = {"slashes": ("/",), "wildcards": ("*", "+")}
 DENY = frozenset({"deny"})
 
 
@@ -43,9 +43,10 @@ class Rules:
 
         `values`: what templates are filled with instead, by selector.
         `forbidden`: a stanza whose template has a value that may not stand in a path; then the token can do nothing.
+        `dialect`: of the server that decides.
         `templates`: stanzas that have some, each with what may not be filled in.
         """
-        self._dialect = dialect
+        self.dialect = dialect
         self._now = now
         self._policies = tuple(policies)
         self._lookup = partial(value_of, identity=identity, now=now) if values is None else values.get
@@ -53,11 +54,16 @@ class Rules:
         self.templates: list[tuple[Stanza, tuple[str, ...]]] = []
         self._tables: dict[Kind, dict[bytes, Rule]] = {kind: {} for kind in Kind}
         for policy in self._policies:
-            freed = {text for what in policy.loose for text in _LOOSE[what]}
+            freed = {text for kind in policy.loose for text in KINDS[kind]}
             blocked = tuple(text for text in dialect.blocked if text not in freed)
             for stanza in policy.stanzas:
                 self._add(stanza, blocked)
         self._lengths = sorted({len(text) for text in self._tables[Kind.PREFIX]}, reverse=True)
+        self._folded = [
+            (Pattern(rule.pattern.kind, _folded(rule.pattern.text)), rule)
+            for rule in (self if dialect.denies_any_case else ())
+            if DENY & rule.capabilities
+        ]
 
     def __iter__(self) -> Iterator[Rule]:
         for table in self._tables.values():
@@ -67,7 +73,7 @@ class Rules:
         """The same for a token for which templates have these values."""
         if not self.templates:
             return self
-        return Rules(self._policies, dialect=self._dialect, now=self._now, values=values)
+        return Rules(self._policies, dialect=self.dialect, now=self._now, values=values)
 
     def _add(self, stanza: Stanza, blocked: tuple[str, ...]) -> None:
         if stanza.expiration and self._now and self._now > stanza.expiration:
@@ -96,7 +102,7 @@ class Rules:
         bare = raw.removesuffix(b"/") if listing else raw
         found = [*self._exact(raw), *(self._exact(bare) if bare != raw else ())]
         wild = [self._wild(raw)] if bare == raw else [self._wild(raw), self._wild(bare)]
-        for rules in wild if self._dialect.slash_late else reversed(wild):
+        for rules in wild if self.dialect.slash_late else reversed(wild):
             found += [rule for rule in rules if rule not in found]
         return found
 
@@ -106,14 +112,31 @@ class Rules:
 
     def _exact(self, path: bytes) -> list[Rule]:
         found = self._tables[Kind.EXACT].get(path)
-        return [found] if found else []
+        own = [found] if found else []
+        return [*own, *self._denials(path, exact=True, but=own)]
+
+    def _denials(self, path: bytes, *, exact: bool, but: list[Rule]) -> list[Rule]:
+        """Those that match the path in another case."""
+        if not self._folded:
+            return []
+        folded = _folded(path)
+        return [
+            rule
+            for pattern, rule in self._folded
+            if (pattern.kind is Kind.EXACT) == exact and pattern.matches(folded) and rule not in but
+        ]
 
     def _wild(self, path: bytes) -> list[Rule]:
         prefixes = self._tables[Kind.PREFIX]
         found = [prefixes[path[:n]] for n in self._lengths if n <= len(path) and path[:n] in prefixes]
         segments = self._tables[Kind.SEGMENT].values()
         found += [rule for rule in segments if rule.pattern.matches(path)]
+        found += self._denials(path, exact=False, but=found)
         return sorted(found, key=lambda rule: rule.pattern.rank, reverse=True)
+
+
+def _folded(path: bytes) -> bytes:
+    return path.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
 
 
 def ruled(path: str, stanza: Stanza) -> Rule | None:

@@ -101,6 +101,15 @@ def meaning(selector: str) -> str:
     return f"the {_called(*_halves(field))} of the group {group['of']}, for its members" if group else ""
 
 
+def unguarded(selector: str, blocked: Sequence[str]) -> str:
+    """What its value may hold that leads out of its place in a path, in words; empty where the server refuses it, or it never does."""
+    kinds = {"slashes": "x/x", "wildcards": "+"}
+    free = [
+        kind for kind, value in kinds.items() if value.strip("x") not in blocked and may_be(selector, value)
+    ]
+    return f", with {' and '.join(free)} in it, too" if free else ""
+
+
 def _halves(field: str) -> tuple[str, str]:
     what, _, rest = field.partition(".")
     return what, rest

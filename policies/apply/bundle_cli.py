@@ -9,7 +9,7 @@ import click
 
 from policies.apply import bundle as bundles
 from policies.apply.bundle import Bundle
-from policies.apply.credentials import read_token
+from policies.apply.credentials import FROM_ENVIRONMENT, Target, read_token, target
 from policies.apply.errors import ApplyError, RefusedError, TreeError
 from policies.apply.server import anywhere, connect
 from policies.apply.show import plain
@@ -34,7 +34,12 @@ def _fail(error: ApplyError) -> click.exceptions.Exit:
 @click.option(
     "--transit", metavar="MOUNT/NAME", help="A key of type ed25519 in the server's transit engine, instead."
 )
-@click.option("--address", default="", metavar="URL", help="The server of --transit.")
+@click.option(
+    "--address",
+    default="",
+    metavar="URL",
+    help=f"The server of --transit; {FROM_ENVIRONMENT} takes BAO_ADDR or VAULT_ADDR.",
+)
 @click.option("--ca-file", type=click.Path(path_type=Path), help="The server's CA, PEM; else the system's.")
 @click.option("--server-namespace", default="", help="The server's namespace.")
 @click.option(
@@ -90,8 +95,10 @@ def _by_transit(key: str, text: bytes, address: str, **server: Path | str | None
     if not (mount and name):
         raise click.UsageError(f"--transit {key}: expected MOUNT/NAME, such as transit/review")
     ca_file, token_file = server["ca_file"], server["token_file"]
-    ca_pem = _pem(Path(ca_file)) if ca_file else ""
-    cluster = anywhere(address, str(server["server_namespace"]), ca_pem)
+    place = target(
+        Target(address, str(server["server_namespace"]), Path(ca_file) if ca_file else None), os.environ
+    )
+    cluster = anywhere(place.address, place.namespace, _pem(place.ca_file) if place.ca_file else "")
     needs = f"its policy must allow update on {mount}/sign/{name}"
     token = read_token(Path(token_file) if token_file else None, os.environ, needs)
     with connect(cluster, token) as connected:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from policies.acl.changes import Change, compared
+from policies.acl.dialects import NEWEST, Dialect
 from policies.acl.errors import PolicyError
 from policies.acl.language import TooManyError
 from policies.acl.logins import accounts, login
@@ -27,8 +28,8 @@ class Effect:
     untold: str = ""
 
 
-def effects(plan: Plan, current: Current) -> tuple[Effect, ...]:
-    """By who. What was only reordered or reformatted has none."""
+def effects(plan: Plan, current: Current, dialect: Dialect = NEWEST) -> tuple[Effect, ...]:
+    """By who, decided as a server of this dialect does. What was only reordered or reformatted has none."""
     after = dict(current)
     for change in plan.changes:
         if change.item is None:
@@ -40,7 +41,7 @@ def effects(plan: Plan, current: Current) -> tuple[Effect, ...]:
     was |= _loose(current, given)
     becomes |= _loose(after, given)
     found = (
-        _effect(who, (was.get(who, ()), current), (becomes.get(who, ()), after))
+        _effect(who, (was.get(who, ()), current), (becomes.get(who, ()), after), dialect)
         for who in sorted(was.keys() | becomes.keys())
     )
     return tuple(effect for effect in found if effect)
@@ -75,11 +76,11 @@ def _login(role: str, stored: Stored) -> Iterator[tuple[str, tuple[str, ...]]]:
 Side = tuple[tuple[str, ...], State]
 
 
-def _effect(who: str, old: Side, new: Side) -> Effect | None:
+def _effect(who: str, old: Side, new: Side, dialect: Dialect) -> Effect | None:
     if _texts(old) == _texts(new):
         return None
     try:
-        changes = tuple(compared(who, _rules(old), _rules(new)))
+        changes = tuple(compared(who, _rules(old, dialect), _rules(new, dialect)))
     except (PolicyError, TooManyError) as error:
         return Effect(who, (), str(error))
     untold = ", ".join(sorted(_unknown(old) ^ _unknown(new)))
@@ -97,11 +98,12 @@ def _text(name: str, state: State) -> str | None:
     return None if stored is None else str(stored.fields.get("policy", ""))
 
 
-def _rules(side: Side) -> Rules:
+def _rules(side: Side, dialect: Dialect) -> Rules:
     names, state = side
     ordered = sorted(names)  # as the server keeps those of a token: of two control groups the first wins
     texts = {name: text for name in ordered if (text := _text(name, state)) is not None}
-    return Rules(parse_policy(text, name) for name, text in texts.items())
+    policies = (parse_policy(text, name, dialect=dialect) for name, text in texts.items())
+    return Rules(policies, dialect=dialect)
 
 
 def _unknown(side: Side) -> frozenset[str]:

@@ -19,11 +19,16 @@ _WORSE = (EXIT_YES, EXIT_CHANGES, EXIT_UNREACHABLE, EXIT_NO, EXIT_INTERRUPTED)
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What is said besides. `lacks`: protections that the server is known not to have; `stays`: what outlives its removal."""
+    """What is said besides. `lacks`: what is known to hold less on the server; `stays`: what outlives its removal.
+
+    `effects` were decided by the rules of `dialect`, those of `server`.
+    """
 
     lacks: tuple[str, ...] = ()
     stays: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
+    dialect: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ _RANGES = "allowed_ip_sans_cidr"
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What answers. `version` as (major, minor, patch)."""
+    """What answers. `version` as (major, minor, patch). `enterprise`: HashiCorp Vault's Enterprise edition."""
 
     name: str
     version: tuple[int, ...]
@@ -78,22 +78,20 @@ def fit(server: Product, desired: Desired) -> Fit:
 def _refusal(server: Product, item: Item) -> Conflict | None:
     if item.kind != "PKI role":
         return None
+    with_addresses = bool(item.fields.get("allow_ip_sans") or item.fields.get(_RANGES))
     if not server.is_vault:
-        if server.version >= OPENBAO_FLOOR or not item.fields.get(_RANGES):
+        if server.version >= OPENBAO_FLOOR or not with_addresses:
             return None
         reason = f"{server} ignores {_RANGES} for addresses in the CSR (GHSA-g892-p242-8g86)"
         return conflict(item, reason, "take podIP out of the role file, or upgrade to OpenBao 2.6.2 or newer")
+    if with_addresses:
+        reason = f"PKI roles of {server} have no {_RANGES}: this one would sign any IP address"
+        return conflict(item, reason, "take podIP out of the role file, or use OpenBao 2.6.2 or newer")
     for field, harmless in _NOT_IN_VAULT.items():
         wanted = item.fields.get(field, harmless)
-        if wanted in (harmless, None) or (not wanted and not harmless):
-            continue
-        if field == _RANGES:
-            reason = f"PKI roles of {server} have no {_RANGES}: this one would sign any IP address"
-            remedy = "take podIP out of the role file, or use OpenBao 2.6.2 or newer"
-        else:
+        if wanted != harmless and (wanted or harmless):
             reason = f"PKI roles of {server} have no {field}, and the tree asks for {wanted!r}"
-            remedy = "run `podkeys policies generate`, or use OpenBao 2.6.2 or newer"
-        return conflict(item, reason, remedy)
+            return conflict(item, reason, "run `podkeys policies generate`, or use OpenBao 2.6.2 or newer")
     return None
 
 

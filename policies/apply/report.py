@@ -14,6 +14,7 @@ from policies.apply.outcome import (
     EXIT_UNREACHABLE,
     EXIT_YES,
     Failure,
+    Notes,
     Outcome,
     counts,
 )
@@ -78,7 +79,7 @@ def as_json(outcome: Outcome, *, applied: bool) -> dict[str, Any]:
         **({"failed": list(map(_failure_json, outcome.failures))} if applied else {}),
         "lacks": list(outcome.notes.lacks),
         "stays": list(outcome.notes.stays),
-        **({} if applied else {"meaning": list(_meaning(outcome.notes.effects))}),
+        **({} if applied else _meanings(outcome.notes)),
     }
 
 
@@ -122,6 +123,14 @@ def _done_json(step: Step) -> dict[str, Any]:
     if isinstance(step, Change):
         return found
     return found | {"roles": sorted(step.roles), "tokens": len(step.tokens)}
+
+
+def _meanings(notes: Notes) -> dict[str, Any]:
+    return {
+        "server": notes.server,
+        "dialect": notes.dialect,
+        "meaning": list(_meaning(notes.effects)),
+    }
 
 
 def _meaning(effects: Sequence[Effect]) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The server over HTTP. The only module that uses hvac, and the one place where its answers become errors."""
 
 import ipaddress
+import os
 import re
 import ssl
 import tempfile
@@ -10,15 +11,19 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-import hvac
+import click
 import requests
 import urllib3
 from hvac.adapters import RawAdapter
+from requests.utils import get_environ_proxies
 
 from policies.apply.answer import Answer, TooMuchError, whole
+from policies.apply.credentials import unused
 from policies.apply.errors import ForbiddenError, InvalidError, RefusedError, TokenError, UnreachableError
+from policies.apply.namespaces import check_namespace
 from policies.apply.permissions import needed
 from policies.apply.protections import Product, product
+from policies.apply.show import plain
 from policies.apply.state import POLICIES, Stored, loose
 from policies.catalog import Cluster
 
@@ -33,19 +38,14 @@ _CAPABILITIES = {"get": "read", "list": "list"}  # of what plan and apply don't 
 class Server:
     """One session, kept alive, with one token. `product` is what the server says it is."""
 
-    def __init__(self, client: hvac.Client, cluster: Cluster, address: str, seconds: float) -> None:
-        self._client = client
+    def __init__(self, adapter: RawAdapter, cluster: Cluster, address: str, seconds: float) -> None:
+        self._adapter = adapter
         self._seconds = seconds
         self._cluster = cluster
         self._address = address
         self._index: str | None = None
         self.product = self._health()
-        if cluster.vault_namespace and not self.product.has_namespaces:
-            raise RefusedError(
-                f"{address}: {self.product} has no namespaces, and would answer for the whole server as if none had been given; got "
-                f"the namespace {cluster.vault_namespace}, expected none: take spec.vault.namespace out of the cluster file, or "
-                "use OpenBao or HashiCorp Vault Enterprise"
-            )
+        check_namespace(self.product, cluster.vault_namespace)
 
     def names(self, listing: str) -> Sequence[str]:
         """The names below `listing`; none where it is empty. Raises RefusedError where there is no such mount."""
@@ -120,7 +120,7 @@ class Server:
             headers |= {"X-Vault-Index": self._index, "X-Vault-Inconsistent": "forward-active-node"}
         body = {} if fields is None else {"json": dict(fields)}
         try:
-            response = self._client.adapter.request(
+            response = self._adapter.request(
                 method, f"/v1/{path}", headers=headers, raise_exception=False, stream=True, **body
             )
             return whole(response, self._seconds)
@@ -172,7 +172,7 @@ class Server:
 
     def _hidden(self, text: str) -> str:
         """What is no Vault may send back what it was sent."""
-        return text.replace(self._client.token, "(the token)")
+        return text.replace(self._adapter.token, "(the token)")
 
 
 @contextmanager
@@ -205,21 +205,24 @@ def connect(
         )
     if not _TOKEN.fullmatch(token):
         raise TokenError("the token is empty or holds spaces or line breaks; expected what a login printed")
+    for text in unused(address, cluster.vault_namespace, os.environ):
+        click.echo(plain(f"Note: {text}"), err=True)
     with _ca_file(cluster.ca_pem) as ca_file:
-        client = hvac.Client(
-            url=address,
+        # hvac.Client would take a client certificate, a CA, a token and an address from the environment; its adapter doesn't.
+        adapter = RawAdapter(
+            base_uri=address,
             token=token,
             verify=ca_file or True,
             timeout=timeout,
+            # Without TLS, which is for loopback alone, a proxy of the environment would see the token.
+            proxies=get_environ_proxies(address) if address.startswith("https://") else {},
             allow_redirects=False,  # another host would be given the token
-            adapter=RawAdapter,
         )
-        # Without TLS, which is for loopback alone, a proxy of the environment would see the token.
-        client.session.trust_env = address.startswith("https://")
+        adapter.session.trust_env = False  # another CA, and what ~/.netrc has for this host
         try:
-            yield Server(client, cluster, address, timeout[1])
+            yield Server(adapter, cluster, address, timeout[1])
         finally:
-            client.adapter.close()
+            adapter.close()
 
 
 def _check_address(address: str) -> None:

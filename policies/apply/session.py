@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from policies.acl.dialects import of_server
 from policies.apply import derived, run, tokens, tree, turn
 from policies.apply import plan as planning
 from policies.apply.credentials import of_cluster, read_token
@@ -107,7 +108,10 @@ class _Work:
 
     def look(self) -> None:
         decided, current = self.decide()
-        self.found.notes = replace(self.found.notes, effects=effects(decided, current))
+        dialect, note = of_server(self.store.product.name, self.store.product.version)
+        server = f"{self.store.product} {note}: its own rules may differ" if note else str(self.store.product)
+        changed = effects(decided, current, dialect)
+        self.found.notes = replace(self.found.notes, effects=changed, dialect=dialect.name, server=server)
 
     def make_so(self) -> None:
         before = turn.read(self.store, self.desired.cluster)

@@ -99,7 +99,12 @@ def _step_lines(step: Step) -> Iterator[str]:
 
 def _effect_lines(notes: Notes) -> Iterator[str]:
     if notes.effects:
-        yield click.style("What this means:", bold=True)
+        decided = (
+            f" (decided as {notes.dialect} does; the server is {plain(notes.server)})"
+            if notes.dialect
+            else ""
+        )
+        yield click.style(f"What this means{decided}:", bold=True)
     for effect in notes.effects:
         yield f"  {plain(effect.who)}"
         for change in effect.changes:

@@ -4,16 +4,16 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import click
 
-from policies.acl.dialects import DIALECTS
 from policies.acl.language import TooManyError
 from policies.apply.show import plain
 from policies.errors import ProblemsError
 from policies.review import advice, kubeconfig, options, show, source
 from policies.review.beside import beside
+from policies.review.dialect import chosen
 from policies.review.doubt import doubt
 from policies.review.errors import ReviewError
 from policies.review.examples import failures
@@ -28,7 +28,13 @@ from policies.review.reach import reach as reached
 from policies.review.subjects import Policies, Reading
 from policies.review.templated import could
 
-_Advised: TypeAlias = tuple[list[tuple[Answer, str]], list[str]]
+
+class _Advised(NamedTuple):
+    """Each answer with the change that would allow what is refused; what besides isn't known; the dialect that decided."""
+
+    answers: list[tuple[Answer, str]]
+    unknown: list[str]
+    dialect: str
 
 
 def answer_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -47,19 +53,19 @@ _OPERATION = click.argument("operation", type=click.Choice(sorted(OPERATIONS)))
 _PATH = click.argument("path", callback=_some)
 
 
-def opened(dialect: str, folder: Path, **where: Any) -> tuple[Inventory, Policies]:  # noqa: ANN401 - click's own
+def opened(dialect: str | None, folder: Path, **where: Any) -> tuple[Inventory, Policies]:  # noqa: ANN401 - click's own
     """Raises ReviewError."""
     its = {name: where.pop(name) for name in ("kubeconfig", "context", "auth_mounts") if name in where}
     inventory = kubeconfig.placed(source.opened(folder, **where), **its)
-    return inventory, Policies(inventory, Reading(DIALECTS[dialect], datetime.now(UTC)))
+    reading = Reading(chosen(dialect, inventory.product), datetime.now(UTC))
+    return inventory, Policies(inventory, reading)
 
 
 def _answers(subject: str, question: tuple[str, str], **where: Any) -> _Advised:  # noqa: ANN401 - click's own
-    """With the change that would allow what is refused; and what besides isn't known."""
     operation, path = question
     try:
-        check(operation, DIALECTS[where["dialect"]])
         inventory, policies = opened(**where)
+        check(operation, policies.dialect)
         _labels(inventory, subject)
         answers = [ask(policies, found, operation, path) for found in named(inventory, subject)]
         _doubt(inventory, path)
@@ -71,7 +77,8 @@ def _answers(subject: str, question: tuple[str, str], **where: Any) -> _Advised:
         for answer in answers
     ]
     had = dict.fromkeys(name for answer in answers if not answer.may for name in answer.subject.policies)
-    return advised, [*inventory.identity.unknown, *could(inventory, policies, had, question)]
+    unknown = [*inventory.identity.unknown, *could(inventory, policies, had, question)]
+    return _Advised(advised, unknown, policies.dialect.name)
 
 
 def _doubt(inventory: Inventory, path: str, where: str = "") -> None:
@@ -122,10 +129,10 @@ def can(subject: str, operation: str, path: str, *, as_json: bool, **where: Any)
 
     Exit codes: 0 yes; 1 no, or not known; 64 usage; 69 no answer from the server or the API server.
     """  # noqa: D301 - \b is click's mark for lines as they stand
-    answers, unknown = _answers(subject, (operation, path), **where)
+    answers, unknown, dialect = _answers(subject, (operation, path), **where)
     may = any(answer.may for answer, _ in answers)
     if as_json:
-        found = [show.answer_json(answer) | {"unknown": unknown} for answer, _ in answers]
+        found = [show.answer_json(answer) | {"unknown": unknown, "dialect": dialect} for answer, _ in answers]
         click.echo(json.dumps(found, indent=2))
     else:
         click.echo("yes" if may else "unknown" if unknown else "no")
@@ -150,11 +157,10 @@ def explain(subject: str, operation: str, path: str, *, as_json: bool, **where: 
 
     Exit codes: 0 allowed; 1 refused, or not known; 64 usage; 69 no answer from the server or the API server.
     """  # noqa: D301 - \b is click's mark for lines as they stand
-    answers, unknown = _answers(subject, (operation, path), **where)
+    answers, unknown, dialect = _answers(subject, (operation, path), **where)
     if as_json:
-        found = [
-            show.answer_json(answer) | {"change": change, "unknown": unknown} for answer, change in answers
-        ]
+        more = {"unknown": unknown, "dialect": dialect}
+        found = [show.answer_json(answer) | {"change": change} | more for answer, change in answers]
         click.echo(json.dumps(found, indent=2))
     else:
         untold = (f"unknown: {plain(what)}" for what in unknown)
@@ -184,8 +190,8 @@ def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  
     Exit codes: 0 somebody, or not known; 1 nobody; 64 usage; 69 no answer from the server or the API server.
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
-        check(operation, DIALECTS[where["dialect"]])
         inventory, policies = opened(**where)
+        check(operation, policies.dialect)
         answers = list(askers(inventory, policies, operation, path))
         unknown = [*inventory.unknown, *could(inventory, policies, inventory.policies, (operation, path))]
         _doubt(inventory, path)
@@ -193,7 +199,7 @@ def who_can(operation: str, path: str, *, as_json: bool, **where: Any) -> int:  
         raise Unanswered(str(error)) from None
     if as_json:
         found = [*map(show.answer_json, answers), *map(show.unknown_json, unknown)]
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps([one | {"dialect": policies.dialect.name} for one in found], indent=2))
     else:
         click.echo(show.who_text(answers, operation, path, unknown))
     return int(not answers and not unknown)
@@ -222,8 +228,8 @@ def reach(subject: str, *, as_json: bool, **where: Any) -> int:  # noqa: ANN401 
     except (ReviewError, TooManyError) as error:
         raise Unanswered(str(error)) from None
     if as_json:
-        unknown = list(inventory.identity.unknown)
-        click.echo(json.dumps([show.reach_json(*one) | {"unknown": unknown} for one in found], indent=2))
+        more = {"unknown": list(inventory.identity.unknown), "dialect": policies.dialect.name}
+        click.echo(json.dumps([show.reach_json(*one) | more for one in found], indent=2))
     else:
         click.echo("\n".join(show.reach_text(*one) for one in found))
     return 0
@@ -253,9 +259,9 @@ def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noq
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
         examples = [example for file in files for example in read_examples(file)]
-        for example in examples:
-            check(example.operation, DIALECTS[where["dialect"]])
         inventory, policies = opened(**where)
+        for example in examples:
+            check(example.operation, policies.dialect)
         failed = list(failures(inventory, policies, examples))
     except (ReviewError, ProblemsError) as error:
         raise Unanswered(str(error)) from None
@@ -266,7 +272,11 @@ def test(files: tuple[Path, ...], *, as_json: bool, **where: Any) -> int:  # noq
     if as_json:
         click.echo(
             json.dumps(
-                {"passed": len(examples) - len(failed), "failed": list(map(show.failure_json, failed))},
+                {
+                    "dialect": policies.dialect.name,
+                    "passed": len(examples) - len(failed),
+                    "failed": list(map(show.failure_json, failed)),
+                },
                 indent=2,
             )
         )

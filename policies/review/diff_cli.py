@@ -38,7 +38,7 @@ from policies.review.options import Unanswered
 )
 @answer_options
 def diff(
-    old: Path, new: Path, dialect: str, config: Path | None, *, no_new_access: bool, as_json: bool
+    old: Path, new: Path, dialect: str | None, config: Path | None, *, no_new_access: bool, as_json: bool
 ) -> int:
     """Compare two folders by what their policies allow, over all paths, not by their text.
 

@@ -7,6 +7,7 @@ from datetime import datetime
 import orjson
 
 from policies.acl.logins import Account, Login, accounts, login
+from policies.apply.protections import Product
 from policies.review.clusters import Cluster
 from policies.review.errors import ReviewError
 from policies.review.identity import Identity
@@ -66,6 +67,7 @@ class Inventory:
     """Policies by name in lower case, as the server keeps them; sorted by name. `plain`: paths of key-value version 1, where a catalog tells.
 
     `unread`: auth mounts whose logins aren't known, in words. `cluster`: the one whose namespaces are looked up, if any.
+    `product`: the server that was asked, if one was.
     """
 
     policies: Mapping[str, PolicyFile]
@@ -75,6 +77,7 @@ class Inventory:
     unread: tuple[str, ...] = ()
     others: tuple[Other, ...] = ()
     cluster: Cluster | None = None
+    product: Product | None = None
 
     @property
     def unknown(self) -> tuple[str, ...]:

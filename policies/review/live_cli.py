@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,11 +10,12 @@ import click
 
 from policies.acl.language import TooManyError
 from policies.apply.cli import progress
-from policies.apply.credentials import read_token
+from policies.apply.credentials import FROM_ENVIRONMENT, Target, read_token, target
 from policies.apply.errors import ApplyError
 from policies.apply.server import anywhere, connect
 from policies.apply.show import plain
-from policies.review import live
+from policies.review import live, options
+from policies.review.dialect import chosen
 from policies.review.diff import Side
 from policies.review.drift import Drift
 from policies.review.drift import drift as drifted
@@ -30,24 +31,32 @@ def inventory(
 ) -> Inventory:
     """Raises ReviewError for a CA that can't be read; an ApplyError is printed and becomes its exit code."""
     try:
-        ca_pem = ca_file.read_text() if ca_file else ""
-    except (OSError, UnicodeDecodeError):
-        raise ReviewError(f"--ca-file {ca_file}: can't be read, expected certificates in PEM") from None
-    try:
-        with connect(
-            anywhere(address, server_namespace, ca_pem), read_token(token_file, os.environ)
-        ) as server:
+        place = target(Target(address, server_namespace, ca_file), os.environ)
+        cluster = anywhere(place.address, place.namespace, _pem(place.ca_file))
+        with connect(cluster, read_token(token_file, os.environ)) as server:
             found = live.read(server, progress("Reading"))
     except ApplyError as error:
         click.echo("\n".join(map(plain, f"Error: {error}".split("\n"))), err=True)
         raise click.exceptions.Exit(UNANSWERED if error.exit_code == 1 else error.exit_code) from error
     for what in found.identity.unknown:
         click.echo(f"Unknown: {plain(what)}", err=True)
-    return found
+    return replace(found, product=server.product)
+
+
+def _pem(ca_file: Path | None) -> str:
+    try:
+        return ca_file.read_text() if ca_file else ""
+    except (OSError, UnicodeDecodeError):
+        raise ReviewError(f"--ca-file {ca_file}: can't be read, expected certificates in PEM") from None
 
 
 @click.command(short_help="What a server has that the files don't say, and the other way round")
-@click.option("--address", required=True, metavar="URL", help="The server.")
+@click.option(
+    "--address",
+    required=True,
+    metavar="URL",
+    help=f"The server; {FROM_ENVIRONMENT} takes BAO_ADDR or VAULT_ADDR.",
+)
 @folder_of("Folder of policies and auth roles that the server should have, such as generated/eu-nl-prod-a.")
 @click.option("--ca-file", type=click.Path(path_type=Path), help="The server's CA, PEM; else the system's.")
 @click.option("--server-namespace", default="", help="The server's namespace.")
@@ -56,7 +65,8 @@ def inventory(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Holds the server token; else BAO_TOKEN, else VAULT_TOKEN.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The result as JSON on standard output.")
+@options.dialect
+@options.as_json
 def drift(
     address: str,
     folder: Path,
@@ -64,6 +74,7 @@ def drift(
     server_namespace: str,
     token_file: Path | None,
     *,
+    dialect: str | None,
     as_json: bool,
 ) -> int:
     """Compare the policies and auth roles of a server with those of a folder, both ways.
@@ -79,12 +90,13 @@ def drift(
     """  # noqa: D301 - \b is click's mark for lines as they stand
     try:
         there = inventory(address, ca_file=ca_file, server_namespace=server_namespace, token_file=token_file)
-        reading = Reading(now=datetime.now(UTC))
+        reading = Reading(chosen(dialect, there.product), datetime.now(UTC))
         found = list(drifted(*(Side(one, Policies(one, reading)) for one in (there, read(folder)))))
     except (ReviewError, TooManyError) as error:
         raise Unanswered(str(error)) from None
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+        rows = [asdict(one) | {"dialect": reading.dialect.name} for one in found]
+        click.echo(json.dumps(rows, indent=2))
     else:
         lines = [_line(one) for one in found]
         click.echo("\n".join(lines) or "The server has what the files say.")

@@ -25,9 +25,7 @@ folder = folder_of("Folder of policies (*.hcl, *.json) and auth roles (*.json), 
 dialect = click.option(
     "--dialect",
     type=click.Choice(sorted(DIALECTS)),
-    default=NEWEST.name,
-    show_default=True,
-    help="The server whose rules are followed: the newest of that name or older than the next.",
+    help=f"Whose rules are followed: a server of that version, or older than the next. Without it, the server's, else {NEWEST.name}.",
 )
 UNANSWERED = 64  # not 1, which is an answer: no, or something was found
 

@@ -8,6 +8,7 @@ from policies.acl.language import representatives
 from policies.acl.rules import DENY, Rule, Rules, merged, ruled
 from policies.acl.stanza import FREE
 from policies.acl.templates import meaning as meaning_of
+from policies.acl.templates import unguarded
 from policies.review.meanings import Meaning, meaning
 
 _NEVER = "never filled in, so that nobody has this"
@@ -54,9 +55,11 @@ def _templated(rules: Rules) -> Iterator[tuple[Rule, Mapping[str, str]]]:
 
 
 def _filled(template: Template) -> dict[str, str]:
-    slashes = ", with slashes in it, too" if "/" not in template.blocked else ""
     words = ((selector, meaning_of(selector)) for selector in template.selectors)
-    return {selector: f"{said}{slashes}" if said else _NEVER for selector, said in words}
+    return {
+        selector: f"{said}{unguarded(selector, template.blocked)}" if said else _NEVER
+        for selector, said in words
+    }
 
 
 def _needed(rules: Rules) -> list[Rule]:

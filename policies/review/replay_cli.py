@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from policies.acl.dialects import DIALECTS
 from policies.apply.show import plain
 from policies.review import options
+from policies.review.dialect import decide
 from policies.review.errors import ReviewError
 from policies.review.folder import read
 from policies.review.log_file import read_log
@@ -35,7 +35,7 @@ _SHOWN = 50  # kinds of requests in each list of the text; --json has all
 )
 @options.dialect
 @options.as_json
-def replay(audit_log: Path, against: Path, dialect: str, *, as_json: bool) -> int:
+def replay(audit_log: Path, against: Path, dialect: str | None, *, as_json: bool) -> int:
     """Read AUDIT_LOG (- is standard input) and say what policies would break, open, and what they grant in vain.
 
     Lines are JSON, as the server's audit devices write them. A token's policies are found by their names in the folder.
@@ -51,14 +51,14 @@ def replay(audit_log: Path, against: Path, dialect: str, *, as_json: bool) -> in
     try:
         inventory = read(against)
         now = datetime.now(UTC)
-        chosen = DIALECTS[dialect]
+        chosen = decide(dialect, inventory.product)
         run = Replay(inventory, Policies(inventory, Reading(chosen, now)), dialect=chosen, now=now)
         wrong = read_log(audit_log, run)
     except (ReviewError, OSError) as error:
         raise Unanswered(str(error)) from None
     granted = list(unused(inventory, run.unused(), RoleFiles(against).places))
     if as_json:
-        click.echo(json.dumps(_json(run, granted, wrong), indent=2))
+        click.echo(json.dumps({"dialect": chosen.name} | _json(run, granted, wrong), indent=2))
     else:
         click.echo(_text(run, granted, wrong))
     return int(bool(run.found.breaks))

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from policies.apply.credentials import FROM_ENVIRONMENT
 from policies.review.errors import ReviewError
 from policies.review.folder import has_files, read
 from policies.review.inventory import Inventory
@@ -17,7 +18,12 @@ def options(command: Callable[..., int]) -> Callable[..., int]:
     """Parameters `folder`, and those of `opened`."""
     found = (
         folder_option,
-        click.option("--address", default="", metavar="URL", help="Ask this server instead of a folder."),
+        click.option(
+            "--address",
+            default="",
+            metavar="URL",
+            help=f"Ask this server instead of a folder; {FROM_ENVIRONMENT} takes BAO_ADDR or VAULT_ADDR.",
+        ),
         click.option(
             "--ca-file", type=click.Path(path_type=Path), help="The server's CA, PEM; else the system's."
         ),

@@ -65,6 +65,11 @@ class Policies:
         self._reading = reading
         self._parsed: dict[str, Policy] = {}
 
+    @property
+    def dialect(self) -> Dialect:
+        """By whose rules they are parsed, and decide."""
+        return self._reading.dialect
+
     def __getitem__(self, name: str) -> Policy:
         """Raises ReviewError with the place in the file."""
         if name not in self._parsed:

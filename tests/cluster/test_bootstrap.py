@@ -2,10 +2,12 @@
 
 import urllib.error
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from cryptography import x509
 
 from cluster.errors import ClusterError
 from cluster.finding import Unread
@@ -14,6 +16,7 @@ from cluster.preparation import decide
 from cluster.server_facts import Mount, ServerFacts
 from demo.openbao import Server
 from policies.catalog import Secret
+from policies.generate.pki import BACKDATED_SECONDS
 from tests.cluster.conftest import Place, write
 from tests.cluster.trees import certificate, signer, tree
 
@@ -35,6 +38,15 @@ def test_from_an_empty_server_to_a_login_with_four_commands(place: Place) -> Non
     answer = place.bao.call("POST", f"auth/login-{place.tag}/login", login, token="")
     assert f"podkeys.east.shop-{place.tag}.shop" in answer["auth"]["policies"]
     assert place.run("bootstrap").out == "nothing is missing\n"
+
+
+def test_a_root_is_old_enough_to_sign_at_once(place: Place) -> None:
+    """HashiCorp Vault signs nothing that begins before its issuer, and certificates of pods begin a minute in the past."""
+    assert place.run("bootstrap", "--apply").code == 0
+    for mount in (f"pki-{place.tag}", f"spiffe-{place.tag}"):
+        pem = place.bao.call("GET", f"{mount}/cert/ca")["data"]["certificate"]
+        root = x509.load_pem_x509_certificate(pem.encode())
+        assert datetime.now(UTC) - root.not_valid_before_utc > timedelta(seconds=2 * BACKDATED_SECONDS)
 
 
 def test_a_second_run_writes_nothing(place: Place) -> None:

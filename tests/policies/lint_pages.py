@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from policies.acl.dialects import NEWEST
+from policies.acl.dialects import DIALECTS, NEWEST, Dialect
 from policies.review.folder import read
 from policies.review.lint.tree import Reading, Tree, tree
 from policies.roles.folder import Clusters, boundaries_for
@@ -36,8 +36,14 @@ def examples(rule: str) -> tuple[Example, Example]:
     return Example(dict(_BLOCK.findall(bad))), Example(dict(_BLOCK.findall(good)))
 
 
-def looked_at(folder: Path, now: datetime = NOW) -> Tree:
+def dialect(rule: str) -> Dialect:
+    """The one that the page says it is asked with."""
+    named = re.search(r"^Asked with `--dialect (\S+)`", (PAGES / f"{rule}.md").read_text(), re.MULTILINE)
+    return DIALECTS[named[1]] if named else NEWEST
+
+
+def looked_at(folder: Path, now: datetime = NOW, dialect: Dialect = NEWEST) -> Tree:
     where = folder / "boundaries"
     boundaries, problems = boundaries_for(where if where.exists() else None, Clusters({}, complete=False))
     assert problems == []
-    return tree(read(folder), Reading(NEWEST, now), boundaries)
+    return tree(read(folder), Reading(dialect, now), boundaries)

@@ -46,6 +46,7 @@ def test_certificates_and_identities_are_applied_and_a_second_run_changes_nothin
     assert planned.return_value == 2
     for words in ("has no check-and-set for policies", "no not_after_bound and no not_before_bound"):
         assert words in planned.output
+    assert "What this means (decided as vault-1.21 does; the server is HashiCorp Vault 1." in planned.output
     applied = podkeys("apply", made.top, bao.root_token, *EAST, *at)
     assert (applied.return_value, "10 created" in applied.output) == (0, True), applied.output
     again = podkeys("plan", made.top, bao.root_token, *EAST, *at)

@@ -206,8 +206,8 @@ def test_one_connection_carries_a_whole_run() -> None:
     with scripted({}) as scripted_server, connect(at(scripted_server.address), TOKEN) as server:
         for _ in range(20):
             server.read("pki-east/roles/x")
-        assert len(server._client.session.adapters["http://"].poolmanager.pools) == 1
-        (pool,) = server._client.session.adapters["http://"].poolmanager.pools._container.values()
+        assert len(server._adapter.session.adapters["http://"].poolmanager.pools) == 1
+        (pool,) = server._adapter.session.adapters["http://"].poolmanager.pools._container.values()
         assert pool.num_connections == 1
 
 

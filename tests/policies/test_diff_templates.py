@@ -9,7 +9,7 @@ import pytest
 
 from demo.openbao import Server
 from policies.acl.changes import Change, compared
-from policies.acl.dialects import NEWEST, VAULT_2_0_4, Dialect
+from policies.acl.dialects import NEWEST, VAULT_1_21, VAULT_2_0_3, Dialect
 from policies.acl.language import TooManyError
 from policies.acl.rules import Rule, Rules
 from policies.acl.templates import may_be
@@ -86,6 +86,17 @@ def test_a_value_that_may_not_stand_in_a_path_keeps_all_else_back_until_its_temp
 
 
 @pytest.mark.parametrize(
+    ("loose", "dialect", "value"),
+    [(("slashes",), NEWEST, "x*x"), (("wildcards",), NEWEST, "x/x"), ((), VAULT_2_0_3, "x*x")],
+)
+def test_where_slashes_may_stand_in_a_path_a_wildcard_keeps_all_else_back(
+    loose: tuple[str, ...], dialect: Dialect, value: str
+) -> None:
+    old, new = (rules(text, *loose, dialect=dialect) for text in (EVERY + OWN, EVERY))
+    assert (f"kv/, where {NAME} is {value}", "read", "") in told(old, new)
+
+
+@pytest.mark.parametrize(
     ("setting", "value", "path"), [("slashes", "x/x", "kv/x/x"), ("wildcards", "*", "kv/")]
 )
 def test_a_policy_that_lets_templates_hold_more_gives_more(setting: str, value: str, path: str) -> None:
@@ -139,7 +150,7 @@ def spelt(rule: Rule | None) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "values", "count"), [(NEWEST, _VALUES, 100), (VAULT_2_0_4, _LOOSE_VALUES, 25)]
+    ("dialect", "values", "count"), [(NEWEST, _VALUES, 100), (VAULT_1_21, _LOOSE_VALUES, 25)]
 )
 def test_no_token_gains_where_no_gain_was_told(dialect: Dialect, values: tuple[str, ...], count: int) -> None:
     """Invariant: whatever the values and the path, what is gained was told, and of stanzas that decide there."""

@@ -40,7 +40,7 @@ def drift(server: Server, folder: Path) -> tuple[int, list[dict[str, object]]]:
     result = click.testing.CliRunner().invoke(
         podkeys.cli, words, env={"BAO_TOKEN": server.root_token}, standalone_mode=False
     )
-    return result.return_value, json.loads(result.output)
+    return result.return_value, json.loads(result.stdout)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from policies.review.lint.catalogue import RULES
 from policies.review.lint.finding import Severity
 from policies.review.lint.run import Report, lint
 from policies.review.lint.sarif import document
-from tests.policies.lint_pages import examples, looked_at
+from tests.policies.lint_pages import dialect, examples, looked_at
 
 TESTDATA = Path(__file__).parents[1] / "testdata"
 SCHEMA = json.loads((TESTDATA / "sarif" / "sarif-schema-2.1.0.json").read_text())
@@ -267,7 +267,7 @@ def test_all_rules_and_odd_names_make_valid_sarif(tmp_path: Path) -> None:
         Path(os.fsencode(folder).decode(), os.fsdecode(b"bad-\xff.hcl")).write_text(
             'path "*" { capabilities = ["read"] }'
         )
-        report = lint(looked_at(folder), settings.Settings(), TODAY)
+        report = lint(looked_at(folder, dialect=dialect(folder.name)), settings.Settings(), TODAY)
         found = json.loads(json.dumps(document(report, "generated", "1.0.0")))
         jsonschema.Draft4Validator(SCHEMA).validate(found)
         assert len(found["runs"][0]["results"]) >= 3

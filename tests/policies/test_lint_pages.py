@@ -9,7 +9,7 @@ from policies.review.lint.catalogue import RULES
 from policies.review.lint.finding import Rule
 from policies.review.lint.run import found
 from policies.review.lint.settings import Settings
-from tests.policies.lint_pages import PAGES, examples, looked_at
+from tests.policies.lint_pages import PAGES, dialect, examples, looked_at
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "example" / "generated"
 
@@ -21,7 +21,7 @@ def named(rule: Rule) -> str:
 @pytest.mark.parametrize("rule", RULES, ids=named)
 def test_the_bad_example_of_a_page_is_found_by_its_rule_alone(rule: Rule, tmp_path: Path) -> None:
     bad, _ = examples(rule.id)
-    tree = looked_at(bad.written(tmp_path))
+    tree = looked_at(bad.written(tmp_path), dialect=dialect(rule.id))
     findings = list(found(tree, Settings()))
     assert {finding.rule.id for finding in findings} == {rule.id}
     for finding in findings:
@@ -36,7 +36,7 @@ def test_the_bad_example_of_a_page_is_found_by_its_rule_alone(rule: Rule, tmp_pa
 @pytest.mark.parametrize("rule", RULES, ids=named)
 def test_nothing_is_found_in_the_good_example_of_a_page(rule: Rule, tmp_path: Path) -> None:
     _, good = examples(rule.id)
-    findings = list(found(looked_at(good.written(tmp_path)), Settings()))
+    findings = list(found(looked_at(good.written(tmp_path), dialect=dialect(rule.id)), Settings()))
     assert findings == []
 
 

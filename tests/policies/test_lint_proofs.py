@@ -7,6 +7,7 @@ import threading
 import urllib.error
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,45 @@ def test_an_older_server_lists_what_a_newer_one_refuses(lab: Lab, tmp_path: Path
     assert lab.status(lab.token(bad, tmp_path), "LIST", path) == 403
     [text] = bad.files.values()
     assert decide([parse_policy(text, "bad")], Request(Operation.LIST, path), OPENBAO_2_5).allowed
+
+
+def test_a_policy_beside_the_generated_one_has_other_lives_signed(lab: Lab, tmp_path: Path) -> None:
+    """The PKI role is one of HashiCorp Vault's: it has no bound of the end."""
+    role = {"allowed_domains": ["shop.shop"], "allow_bare_domains": True, "max_ttl": "2h", "key_type": "any"}
+    lab.bao.call(
+        "POST", "pki/roles/podkeys.shop.shop.web", role | {"require_cn": False, "use_csr_common_name": False}
+    )
+    request = {"csr": request_for_any_name(), "alt_names": "shop.shop", "format": "pem"}
+    usual = request | {"ttl": "3600s"}
+    long = request | {"not_after": f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%dT%H:%M:%SZ}"}
+    path = "pki/sign/podkeys.shop.shop.web"
+    for example, status in zip(examples("PK120"), (200, 403), strict=True):
+        lab.policies(example, tmp_path / str(status))
+        for name, statuses in (("operators", (status, status)), ("podkeys.east.shop.shop", (200, 403))):
+            body = {"policies": [name], "no_default_policy": True}
+            token = lab.bao.call("POST", "auth/token/create", body)["auth"]["client_token"]
+            assert (lab.status(token, "POST", path, usual), lab.status(token, "POST", path, long)) == statuses
+
+
+def test_an_entity_of_the_team_plus_reads_what_every_team_has(lab: Lab, tmp_path: Path) -> None:
+    """On this server only where its guard is lifted, as HashiCorp Vault has none before 2.0.1."""
+    bad, good = examples("PK217")
+    entity = lab.bao.call("POST", "identity/entity", {"metadata": {"team": "+"}})["data"]["id"]
+    accessor = lab.bao.call("GET", "sys/auth")["data"]["token/"]["accessor"]
+    alias = {"name": "wild", "canonical_id": entity, "mount_accessor": accessor}
+    lab.bao.call("POST", "identity/entity-alias", alias)
+    for number, (example, lifted, status) in enumerate(
+        ((bad, True, 200), (bad, False, 400), (good, True, 403))
+    ):
+        names = lab.policies(example, tmp_path / str(number))
+        body = {"policies": names, "no_default_policy": True, "entity_alias": "wild"}
+        for name in names:
+            policy = lab.bao.call("GET", f"sys/policies/acl/{name}")["data"]["policy"]
+            fields = {"policy": policy, "allow_wildcards_in_identity_templates": lifted}
+            lab.bao.call("PUT", f"sys/policies/acl/{name}", fields)
+        token = lab.bao.call("POST", "auth/token/create/lint", body)["auth"]["client_token"]
+        assert lab.status(token, "GET", "kv/data/mail/smtp") == status
+    lab.bao.call("DELETE", f"identity/entity/id/{entity}")
 
 
 def test_a_name_in_upper_case_overwrites_the_one_in_lower_case(lab: Lab) -> None:

@@ -212,21 +212,6 @@ def test_a_server_is_known_by_its_health_report(health: dict[str, Any], expected
 VAULT = product({"version": "1.21.4", "enterprise": False})
 
 
-@pytest.mark.parametrize(
-    ("health", "namespaces"),
-    [
-        ({"version": "2.7.2"}, True),
-        ({"version": "2.2.2"}, False),
-        ({"version": "1.21.4", "enterprise": False}, False),
-        ({"version": "1.21.4+ent", "enterprise": True}, True),
-        ({"version": "2.0.1", "enterprise": False}, False),
-        ({"version": "1.14.8"}, False),
-    ],
-)
-def test_which_servers_have_namespaces(health: dict[str, Any], *, namespaces: bool) -> None:
-    assert product(health).has_namespaces is namespaces
-
-
 def test_what_holds_less_on_a_server_is_said_and_the_rest_is_planned_as_ever(desired: Desired) -> None:
     assert fit(product({"version": "2.6.2"}), desired) == Fit(desired, {}, ())
     fitted = fit(VAULT, desired)

@@ -44,12 +44,12 @@ def test_who_can_asks_the_servers_own_policies_and_roles(bao: Server, mounts: Mo
     }
     bao.call("POST", f"auth/{mounts.jwt}/role/shop", role)
     result = call(bao, reader, "who-can", "read", path, "--json")
-    found = {one["subject"]: one for one in json.loads(result.output)}  # other tests' policies are there too
+    found = {one["subject"]: one for one in json.loads(result.stdout)}  # other tests' policies are there too
     answer = found[f"{mounts.jwt}/shop"]
     assert answer["serviceAccounts"] == [{"namespace": "shop", "name": "shop", "selector": ""}]
     assert answer["by"][0]["file"] == "sys/policies/acl/shop-live"
-    assert call(bao, reader, "can", "shop/shop", "read", path).output == "yes\n"
-    assert call(bao, reader, "can", "shop/shop", "read", "auth/token/lookup-self").output == "yes\n", (
+    assert call(bao, reader, "can", "shop/shop", "read", path).stdout == "yes\n"
+    assert call(bao, reader, "can", "shop/shop", "read", "auth/token/lookup-self").stdout == "yes\n", (
         "by default"
     )
     bao.call("DELETE", "sys/policies/acl/shop-live")
@@ -60,7 +60,7 @@ def test_a_token_that_may_not_read_is_told_what_it_lacks(bao: Server) -> None:
     token = bao.call("POST", "auth/token/create", body | {"policies": ["nothing"]})["auth"]["client_token"]
     result = call(bao, token, "who-can", "read", "a")
     assert result.exit_code == 64
-    assert 'path "sys/policies/acl"' in result.output
+    assert 'path "sys/policies/acl"' in result.stderr
 
 
 def test_a_server_that_is_not_there_has_its_own_exit_code(bao: Server) -> None:

@@ -1,6 +1,15 @@
 """All rules, in the order of their IDs. A new one is a function, its place here, and its page in docs/lint."""
 
-from policies.review.lint import auth, boundaries, engine_paths, parameters, reach, refusals, shape
+from policies.review.lint import (
+    auth,
+    boundaries,
+    engine_paths,
+    parameters,
+    reach,
+    refusals,
+    shape,
+    sign_paths,
+)
 from policies.review.lint.finding import Rule, Severity
 
 LOW, MEDIUM, HIGH, CRITICAL = Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL
@@ -26,6 +35,7 @@ RULES = (
     Rule("PK117", HIGH, "Reach into another namespace", reach.other_namespaces),
     Rule("PK118", HIGH, "A wildcard in a generated policy", reach.globs),
     Rule("PK119", HIGH, "Outside the boundary of its namespace", boundaries.outside),
+    Rule("PK120", HIGH, "Another grant of what a role file has signed", sign_paths.other_grants),
     Rule("PK201", CRITICAL, "A control group beside a plain grant", refusals.mixed_control_groups),
     Rule("PK202", HIGH, "A denial that a closer grant undoes", refusals.undone_denials),
     Rule("PK203", HIGH, "A denial that expires", refusals.ending_denials),
@@ -42,6 +52,7 @@ RULES = (
     Rule("PK214", LOW, "A stanza that has expired", shape.ended),
     Rule("PK215", LOW, "A name in upper case", shape.upper_case),
     Rule("PK216", MEDIUM, "Templates that may hold slashes", refusals.loose_templates),
+    Rule("PK217", HIGH, "A template that the server fills in unguarded", refusals.unguarded_templates),
     Rule("PK301", HIGH, "Limits on parameters of key-value version 2", parameters.inside_data),
     Rule("PK302", MEDIUM, "A number among values of parameters", parameters.numbers),
     Rule("PK303", MEDIUM, "A lone star among values of parameters", parameters.lone_stars),

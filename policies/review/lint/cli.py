@@ -1,6 +1,7 @@
 """`podkeys policies lint`: what a security reviewer must be told about a folder of policies and auth roles."""
 
 import json
+import os
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 
 import click
 
-from policies.acl.dialects import DIALECTS
+from policies.apply.credentials import Target, target
 from policies.errors import ProblemsError
 from policies.review import options, source
+from policies.review.dialect import chosen as chosen_dialect
 from policies.review.errors import ReviewError
 from policies.review.lint import report, run, sarif, settings, settings_file
 from policies.review.lint.limits import limits
@@ -51,7 +53,7 @@ def lint(
     file: Path | None,
     severities: tuple[str, ...],
     fail_on: str | None,
-    dialect: str,
+    dialect: str | None,
     as_json: bool,
     form: str | None,
     **server: Any,  # noqa: ANN401 - click's own
@@ -74,12 +76,14 @@ def lint(
     now = datetime.now(UTC)
     try:
         chosen = _overridden(settings_file.read_settings(file), severities, fail_on)
-        looked = _looked(boundaries, Reading(DIALECTS[dialect], now), folder, **server)
+        looked = _looked(boundaries, dialect, now, folder, **server)
     except (ReviewError, ProblemsError) as error:
         raise options.Unanswered(str(error)) from None
     found = run.lint(looked, chosen, now.date())
-    where = server["address"] or folder.as_posix()
-    click.echo(_shown(found, where, file or settings_file.DEFAULT_FILE, "json" if as_json else form))
+    address = target(Target(server["address"], "", None), os.environ).address
+    where = address or folder.as_posix()
+    shown = _shown(looked, found, where, file or settings_file.DEFAULT_FILE, "json" if as_json else form)
+    click.echo(shown)
     return int(found.fails(chosen.fail_on))
 
 
@@ -92,18 +96,25 @@ def _overridden(
         raise click.UsageError(str(error)) from None
 
 
-def _looked(boundaries: Path | None, reading: Reading, folder: Path, **server: Any) -> Tree:  # noqa: ANN401 - click's own
+def _looked(
+    boundaries: Path | None,
+    dialect: str | None,
+    now: datetime,
+    folder: Path,
+    **server: Any,  # noqa: ANN401 - click's own
+) -> Tree:
     """Raises ReviewError, ProblemsError. On standard error it is said where nothing bounds a generated policy."""
     bounds = limits(boundaries)
-    found = tree(source.opened(folder, **server), reading, bounds)
+    inventory = source.opened(folder, **server)
+    found = tree(inventory, Reading(chosen_dialect(dialect, inventory.product), now), bounds)
     if bounds is OPEN and any(policy.generated for policy in found.policies.values()):
         click.echo(NO_BOUNDARIES, err=True)
     return found
 
 
-def _shown(found: run.Report, where: str, file: Path, form: str | None) -> str:
+def _shown(looked: Tree, found: run.Report, where: str, file: Path, form: str | None) -> str:
     if form == "sarif":
         return json.dumps(sarif.document(found, where, version("podkeys")), indent=2)
     if form == "json":
-        return json.dumps(report.as_json(found), indent=2)
+        return json.dumps({"dialect": looked.reading.dialect.name} | report.as_json(found), indent=2)
     return report.text(found, where, str(file))

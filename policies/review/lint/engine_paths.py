@@ -22,7 +22,7 @@ class EngineDanger:
 
     def __call__(self, tree: Tree) -> Iterator[Hit]:
         for grant, mount in _below(tree, self.mounts(tree.engines), self.capabilities):
-            path = reached(grant, _under(mount, *self.ways))
+            path = reached(grant, under(mount, *self.ways))
             if path:
                 yield forbidden(grant, path, self.capabilities, self.power)
 
@@ -54,7 +54,7 @@ CONNECTION = EngineDanger(
 )
 
 
-def _under(mount: str, *ways: str) -> tuple[Pattern, ...]:
+def under(mount: str, *ways: str) -> tuple[Pattern, ...]:
     return patterns(*(f"{mount}/{way}" for way in ways))
 
 
@@ -85,8 +85,8 @@ def version_two(tree: Tree) -> Iterator[Hit]:
 def destroys(tree: Tree) -> Iterator[Hit]:
     """A workload that deletes its secrets can't start again."""
     for grant, mount in _below(tree, tree.engines.kv2, WRITES):
-        targets = _under(mount, "delete/*", "destroy/*", "undelete/*")
-        deletes = grant.has("delete") and reached(grant, _under(mount, "data/*", "metadata/*"))
+        targets = under(mount, "delete/*", "destroy/*", "undelete/*")
+        deletes = grant.has("delete") and reached(grant, under(mount, "data/*", "metadata/*"))
         if grant.of.workload and (deletes or (grant.has(*CALLS) and reached(grant, targets))):
             message = (
                 f'got {had(grant, WRITES)} on "{grant.stanza.path}", with which a workload deletes secrets or brings them back; '
@@ -100,6 +100,6 @@ def half_writes(tree: Tree) -> Iterator[Hit]:
     for grant, mount in _below(tree, tree.engines.kv2, ("create",)):
         rule = grant.of.rules.decider(grant.stanza.path, listing=False)
         capabilities = grant.stanza.capabilities | (rule.capabilities if rule else frozenset())
-        if "update" not in capabilities and reached(grant, _under(mount, "data/*")):
+        if "update" not in capabilities and reached(grant, under(mount, "data/*")):
             message = f'got create without update on "{grant.stanza.path}": a second version can\'t be written; expected both or neither'
             yield at(grant, message, "add update, or remove create")

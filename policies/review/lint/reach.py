@@ -81,12 +81,12 @@ def everything(tree: Tree) -> Iterator[Hit]:
     """A wildcard in the first segment: no mount is out of reach."""
     for grant in tree.grants:
         first = grant.aims.stem.partition(b"/")[0]
-        if not grant.denies and grant.stanza.capabilities and (_is_open(grant.aims) or first == b"+"):
+        if not grant.denies and grant.stanza.capabilities and (is_open(grant.aims) or first == b"+"):
             message = f'got "{grant.stanza.path}", which matches paths of every mount, expected a mount\'s name at its beginning'
             yield at(grant, message, "write a stanza for each path that is needed")
 
 
-def _is_open(aims: Pattern) -> bool:
+def is_open(aims: Pattern) -> bool:
     return aims.globbed and b"/" not in aims.stem
 
 
@@ -118,7 +118,7 @@ def shared_lists(tree: Tree) -> Iterator[Hit]:
     """LIST tells the names of all that stands below, of others too."""
     others = _owners(tree)
     for grant in tree.grants:
-        own = grant.stanza.templated or grant.aims.text.startswith(_FIRST) or _is_open(grant.aims)
+        own = grant.stanza.templated or grant.aims.text.startswith(_FIRST) or is_open(grant.aims)
         if own or not grant.has("list", "scan"):
             continue
         head = str(grant.aims).rstrip("*").partition("+")[0].rstrip("/")

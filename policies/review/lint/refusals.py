@@ -1,15 +1,20 @@
 """What should keep somebody out and doesn't: rules about denials, control groups and templates. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from policies.acl.rules import Rules
+from policies.acl.rules import KINDS, Rules
 from policies.acl.stanza import Stanza
+from policies.acl.templates import may_be, pieces
 from policies.review.lint.finding import Hit, at, at_stanza
 from policies.review.lint.overlap import Heads, overlap
 from policies.review.lint.tree import Grant, Tokens, Tree
 
+_STRICT = (
+    "write the policy without allow_slashes_in_identity_templates and allow_wildcards_in_identity_templates"
+)
+_OWN = "name the path itself, in a policy of the service's own, or let nobody write what is filled in"
 _UNBOUNDED = re.compile(r"[^/]\{\{|\}\}[^/]")
 _ALIAS_NAME = re.compile(r"\{\{\s*identity\.entity\.aliases\.[^.}]+\.name\s*\}\}")
 
@@ -111,15 +116,42 @@ def alias_names(tree: Tree) -> Iterator[Hit]:
 
 
 def loose_templates(tree: Tree) -> Iterator[Hit]:
+    """By a setting of the policy, or on a server that refuses wildcards alone; the next rule is for one that refuses nothing."""
+    dialect = tree.reading.dialect
+    by_server = _free(dialect.blocked, "slashes") and not _free(dialect.blocked, "wildcards")
     for looked in tree.policies.values():
-        for grant in looked.grants if looked.file.loose else ():
-            if grant.stanza.templated:
+        kinds, by, fix = " and ".join(looked.file.loose), "a policy", _STRICT
+        if by_server and not kinds:
+            kinds, by, fix = "slashes", dialect.name, _OWN
+        for grant in looked.grants if kinds else ():
+            if _may_hold(grant, "x/x", "+"):
                 message = (
-                    f'got "{grant.stanza.path}" in a policy that lets templates put {" and ".join(looked.file.loose)} into paths, '
+                    f'got "{grant.stanza.path}" in {by} that lets templates put {kinds} into paths, '
                     "expected none: a value with a slash reaches another's path"
                 )
-                yield at(
-                    grant,
-                    message,
-                    "write the policy without allow_slashes_in_identity_templates and allow_wildcards_in_identity_templates",
-                )
+                yield at(grant, message, fix)
+
+
+def unguarded_templates(tree: Tree) -> Iterator[Hit]:
+    """`team/{{x}}/*` of an entity whose x is + is every team's."""
+    dialect = tree.reading.dialect
+    if not _free(dialect.blocked, "wildcards"):
+        return
+    for grant in tree.grants:
+        selectors = _may_hold(grant, "+")
+        if selectors and not grant.denies:
+            message = (
+                f'got "{grant.stanza.path}" on {dialect.name}, expected a server that refuses wildcards in what it fills in: whoever '
+                f"sets {selectors[0]} to + or * reaches what is everybody's"
+            )
+            yield at(grant, message, _OWN)
+
+
+def _may_hold(grant: Grant, *values: str) -> list[str]:
+    """The selectors of its templates that may have one of the values: what the server makes, such as an id, never does."""
+    selectors = (selector for selector, _ in pieces(grant.stanza.path)[1])
+    return [one for one in selectors if any(may_be(one, value) for value in values)]
+
+
+def _free(blocked: Sequence[str], kind: str) -> bool:
+    return not set(KINDS[kind]) & set(blocked)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
-from policies.acl.dialects import DIALECTS
 from policies.acl.language import TooManyError
 from policies.errors import ProblemsError
 from policies.review import options
+from policies.review.dialect import decide
 from policies.review.errors import ReviewError
 from policies.review.lint import settings_file
 from policies.review.lint.limits import limits
@@ -59,7 +59,7 @@ def audit(
     boundaries: Path | None,
     file: Path | None,
     now: datetime | None,
-    dialect: str,
+    dialect: str | None,
 ) -> int:
     """Write one report of a folder: inventory, who can read what, findings and waivers, changes, unused access.
 
@@ -80,7 +80,7 @@ def audit(
         raise options.Unanswered(str(error)) from None
     try:
         sources = Sources(folder, settings, limits(boundaries), ref, audit_log)
-        facts = collected(sources, Reading(DIALECTS[dialect], time))
+        facts = collected(sources, Reading(decide(dialect, None), time))
         written = _write(out, facts)
     except (ReviewError, ProblemsError, TooManyError) as error:
         raise click.ClickException(str(error)) from None
