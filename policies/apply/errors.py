@@ -39,6 +39,10 @@ class UnreachableError(ApplyError):
     exit_code = 69
 
 
+class FaultError(UnreachableError):
+    """The server failed on this one request (500), as HashiCorp Vault does on some values that it calls wrong elsewhere."""
+
+
 class ConcurrentChangeError(ApplyError):
     """Somebody else wrote between our reading and our writing."""
 

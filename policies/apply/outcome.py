@@ -73,8 +73,10 @@ class Outcome:
     def exit_code(self, *, applied: bool) -> int:
         if self.error is not None:
             return self.error.exit_code
-        if self.failures or (self.plan is not None and self.plan.conflicts):
+        if self.plan is not None and self.plan.conflicts:
             return EXIT_NO
+        if self.failures:
+            return worst(failure.error.exit_code for failure in self.failures)
         return EXIT_CHANGES if self.plan is not None and self.plan.steps and not applied else EXIT_YES
 
 

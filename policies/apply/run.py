@@ -9,6 +9,7 @@ from policies.apply.errors import (
     ApplyError,
     ConcurrentChangeError,
     DroppedError,
+    FaultError,
     InvalidError,
     OvertakenError,
     StoppedError,
@@ -22,7 +23,7 @@ from policies.apply.write import carry_out, undo
 from policies.catalog import Cluster
 
 # What the server says of one item. All else is the token's, the server's or the run's, and would meet every role.
-_OF_ONE_ROLE = (InvalidError, DroppedError, ConcurrentChangeError)
+_OF_ONE_ROLE = (InvalidError, FaultError, DroppedError, ConcurrentChangeError)
 
 
 def read_current(
@@ -79,9 +80,20 @@ def execute(plan: Plan, store: Store, go_on: Callable[[], None] = lambda: None) 
             if isinstance(error, OvertakenError) or not (role and isinstance(error, _OF_ONE_ROLE)):
                 raise _stopped(error, step, number, done, plan) from error
             failed.add(role)
-            undone, standing = undo(changes[role], store) if step.action != "delete" else ((), ())
-            done -= len(undone)
+            undone, standing = _undo(step, changes[role], error, store)
+            done -= len({change.path for change in changes[role]}.intersection(undone))
             yield Failure(role_of(role), step.action, step.path, error, undone, standing)
+
+
+def _undo(
+    step: Step, before: list[Change], error: ApplyError, store: Store
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """After a fault of the server it isn't known whether the step itself was done."""
+    if (
+        not isinstance(step, Change) or step.item is None
+    ):  # what was written before stands, and is as it should be
+        return (), ()
+    return undo([*before, step] if isinstance(error, FaultError) else before, store)
 
 
 def _stopped(error: ApplyError, step: Step, number: int, done: int, plan: Plan) -> StoppedError:

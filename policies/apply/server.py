@@ -19,7 +19,14 @@ from requests.utils import get_environ_proxies
 
 from policies.apply.answer import Answer, TooMuchError, whole
 from policies.apply.credentials import unused
-from policies.apply.errors import ForbiddenError, InvalidError, RefusedError, TokenError, UnreachableError
+from policies.apply.errors import (
+    FaultError,
+    ForbiddenError,
+    InvalidError,
+    RefusedError,
+    TokenError,
+    UnreachableError,
+)
 from policies.apply.namespaces import check_namespace
 from policies.apply.permissions import needed
 from policies.apply.protections import Product, product
@@ -164,7 +171,8 @@ class Server:
                 f"{at}{self._elsewhere(got)}; a token is not sent on: give that with --address"
             )
         if status in NOT_NOW or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return UnreachableError(f"{at}: {words}; run it again when the server is well")
+            kind = FaultError if status == HTTPStatus.INTERNAL_SERVER_ERROR else UnreachableError
+            return kind(f"{at}: {words}; run it again when the server is well")
         return RefusedError(f"{at}: {words}; expected 200 or 204")
 
     def _elsewhere(self, got: Answer) -> str:

@@ -22,6 +22,7 @@ class Cut(Listener):
         self.counted = path
         self.writes = 0
         self.cut = False
+        self.fault = False
 
 
 class _Cutting(Handler):
@@ -35,6 +36,9 @@ class _Cutting(Handler):
         self.server.cut |= cutting
         if not (cutting and self.server.when == "before"):
             status, headers, answer = self._ask(body)
+        if cutting and self.server.fault:
+            self.reply(500, {}, b'{"errors": ["internal error"]}')
+            return
         if cutting:
             self.close_connection = True
             return
@@ -55,3 +59,10 @@ class _Cutting(Handler):
 
 def cutting(address: str, number: int, when: When, path: str = "") -> AbstractContextManager[Cut]:
     return listening(Cut(address, number, when, path))
+
+
+def failing(address: str, path: str) -> AbstractContextManager[Cut]:
+    """Answers the first write to `path` with 500, after the server has done it."""
+    cut = Cut(address, 1, "after", path)
+    cut.fault = True
+    return listening(cut)
