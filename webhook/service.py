@@ -93,12 +93,20 @@ class Service:
             (self.catalog, self.limits.poll_seconds),
             (self.certificate, CERTIFICATE_SECONDS),
         ):
+            self._recall(kept)
             kept.refresh()
             threading.Thread(target=self._watch, args=(kept, seconds), daemon=True).start()
         ready = Condition(self.catalog, self.certificate, lambda: not self.why_not_ready())
         self.metrics.registry.register(ready)
         metrics.start(listener, self.metrics.registry, self.why_not_ready)
         return create(Admission(lambda: self.catalog.value, self.settings, self.metrics))
+
+    def _recall(self, kept: Kept[LoadedCatalog | None] | Kept[Serving]) -> None:
+        """What the worker before this one had: files that are wrong by now must not take it away."""
+        try:
+            kept.recall()
+        except Exception as error:  # noqa: BLE001 - then the files alone count
+            logs.event(logging.ERROR, "bug", logs.place(error))
 
     def _watch(self, kept: Kept[LoadedCatalog | None] | Kept[Serving], seconds: float) -> None:
         while not self.draining:
