@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from wsgiref.types import WSGIApplication
 
-from webhook import logs, metrics
+from webhook import logs, probes
 from webhook.app import Admission, create
 from webhook.config import LoadedCatalog, OperatorSettings
 from webhook.kept import Kept, State
@@ -98,7 +98,7 @@ class Service:
             threading.Thread(target=self._watch, args=(kept, seconds), daemon=True).start()
         ready = Condition(self.catalog, self.certificate, lambda: not self.why_not_ready())
         self.metrics.registry.register(ready)
-        metrics.start(listener, self.metrics.registry, self.why_not_ready)
+        probes.start(listener, self.metrics.registry, self.why_not_ready)
         return create(Admission(lambda: self.catalog.value, self.settings, self.metrics))
 
     def _recall(self, kept: Kept[LoadedCatalog | None] | Kept[Serving]) -> None:
