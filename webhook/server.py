@@ -17,7 +17,7 @@ from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from webhook import memory
+from webhook import logs, memory
 from webhook.service import Limits, Service
 from webhook.worker import Worker
 
@@ -112,6 +112,7 @@ def _allow_files() -> None:
 
 def run(service: Service, listeners: Listeners, level: str) -> None:
     """Serve until SIGTERM or SIGINT. Ends the process by SystemExit, 0 after a clean stop."""
+    logs.take_over()
     memory.bound()
     _allow_files()
     Arbiter(Server(service, listeners, options(listeners.admission, service.limits, level))).run()

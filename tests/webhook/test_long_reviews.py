@@ -67,10 +67,10 @@ def test_what_long_bodies_took_is_given_back(tmp_path: Path) -> None:
 
     def send(webhook: Webhook) -> None:
         for part in (100_000, 1_000_000, len(body) - 1):
-            with connected(webhook) as peer, webhook.connect() as connection:
-                with suppress(OSError, HTTPException):  # the oldest bodies are ended where they are too many
-                    peer.sendall(head + body[:part])
-                    post(connection, body)
+            ended = suppress(OSError, HTTPException)  # the oldest bodies are ended where they are too many
+            with ended, connected(webhook) as peer, webhook.connect() as connection:
+                peer.sendall(head + body[:part])
+                post(connection, body)
 
     with serving.serving(tmp_path, "--drain", "0") as webhook:
         before = _kib(webhook, "VmRSS")
