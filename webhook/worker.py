@@ -15,7 +15,7 @@ from gunicorn.workers import gthread
 from webhook import logs
 from webhook.connection import After, Connection
 from webhook.exchange import Exchange
-from webhook.incoming import LONG
+from webhook.incoming import LONG, Incoming
 from webhook.refusal import LATE
 from webhook.service import Service
 from webhook.threads import Threads
@@ -189,7 +189,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
         conn.sock.shutdown(SHUT_WR)
         conn.sock.settimeout(0)
         conn.lingering = True
-        conn.incoming = conn.incoming.take()[1]
+        conn.incoming = Incoming()
         conn.patience = self.app.service.limits.request_seconds
         self._wait(conn, Rank.LINGERING, conn.patience)
 

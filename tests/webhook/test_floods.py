@@ -255,6 +255,35 @@ class _Unsent:
     def flush(self) -> None: ...
 
 
+class _Plain(_Unsent):
+    """As a connection after its handshake, on a socket that is registered in the poller."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self._sock = sock
+        self.fileno, self.close, self.shutdown, self.settimeout = (
+            sock.fileno,
+            sock.close,
+            sock.shutdown,
+            sock.settimeout,
+        )
+
+
+def test_half_a_request_that_is_out_of_time_is_answered_and_takes_no_memory_any_more(
+    worker: Worker, connected: Connect
+) -> None:
+    conn, _ = connected()
+    worker._take(conn)
+    conn.sock, conn.initialized = _Plain(conn.sock), True
+    conn.incoming.feed(HEAD[:-1])
+    worker._wait(conn, Rank.PARTIAL, 0)
+    assert (worker.held, conn.held) == (len(HEAD) - 1, len(HEAD) - 1)
+    worker.next_sweep = 0
+    worker.murder_pending()
+    assert conn.sock.sent.startswith(b"HTTP/1.1 408 ")
+    assert (worker.held, conn.incoming.held, worker.waiting.of(Rank.LINGERING)) == (0, 0, {conn: None}.keys())
+
+
 @pytest.mark.parametrize("why", ["refused", "late"])
 def test_a_refusal_needs_no_work_and_leaves_the_connection_open(
     worker: Worker, connected: Connect, why: str
