@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,7 +21,7 @@ from webhook.server import MAX_CONNECTIONS
 from webhook.service import Limits
 from webhook.threads import Threads
 from webhook.waiting import Rank, Waiting
-from webhook.worker import EXCESS, Worker
+from webhook.worker import Worker
 
 HEAD = (
     b"POST /mutate HTTP/1.1\r\nHost: webhook\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -34,25 +35,26 @@ def _worker_pid(webhook: serving.Webhook) -> str:
     return children.read_text()
 
 
-def _connects(port: int) -> list[socket.socket]:
-    peers = [socket.socket() for _ in range(MAX_CONNECTIONS + EXCESS)]
-    for peer in peers:
-        peer.settimeout(0)
-        peer.connect_ex(("127.0.0.1", port))
-    return peers
+def _connect(port: int) -> socket.socket:
+    peer = socket.socket()
+    peer.settimeout(0)
+    peer.connect_ex(("127.0.0.1", port))
+    return peer
 
 
 def test_plain_connects_end_neither_the_worker_nor_a_review(tmp_path: Path) -> None:
     """No peer can end the process: the connection that makes room may be one whose event is still to come."""
     with serving.serving(tmp_path, "--drain", "0") as webhook, webhook.connect() as connection:
-        before = _worker_pid(webhook)
-        answers = []
-        for _ in range(20):
-            peers = _connects(webhook.port)
-            answers += [post(connection, review(f"uid-{number}"))[0] for number in range(10)]
-            for peer in peers:
-                peer.close()
-        assert answers == [200] * 200
+        before, answers = _worker_pid(webhook), []
+        peers: deque[socket.socket] = deque()
+        for number in range(150):
+            peers.extend(_connect(webhook.port) for _ in range(20))
+            while len(peers) > MAX_CONNECTIONS + 20:
+                peers.popleft().close()
+            answers.append(post(connection, review(f"uid-{number}"))[0])
+        for peer in peers:
+            peer.close()
+        assert answers == [200] * 150
         assert _worker_pid(webhook) == before, "the worker was replaced, and what it served was lost"
         assert webhook.events("bug") == []
 
