@@ -78,7 +78,7 @@ class Kept(Generic[T]):
     def recall(self) -> None:
         """Begin with the last good value of the process before this one, checked as if it came from the files."""
         saved = self._snapshot.read()
-        if saved:
+        if saved and saved.at > self.state.loaded_at:
             self.state = State(self._content.parse(saved.content), saved.at, saved.at)
 
     def refresh(self) -> State[T]:

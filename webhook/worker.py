@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -10,6 +11,7 @@ from socket import SHUT_WR, socket
 from threading import Thread
 from typing import Any, Protocol
 
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers import gthread
 
 from webhook import logs
@@ -26,6 +28,7 @@ SWEEP_SECONDS = 0.1  # between two looks at the deadlines of all that wait
 STOP_IDLE_SECONDS = 2.0  # for a request that may be on its way while the worker stops
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 BROKEN = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)  # of a listener: all else is one connection's misfortune
+FAILED = 1  # exit code of a worker that served and ended by a bug
 EXCESS = 100  # connections above the limit, which hear that they are
 MAX_HELD = 32 * 1024 * 1024  # bytes of all requests that have begun to come
 
@@ -50,6 +53,14 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
         self.waiting: Waiting[Connection] = Waiting()
         self.held = 0
         self.next_sweep = 0.0
+
+    def init_process(self) -> None:
+        """What ends the worker is logged by type and place: gunicorn would print its text, in which a peer may speak."""
+        try:
+            super().init_process()
+        except Exception as error:  # noqa: BLE001 - the process ends with it
+            logs.event(logging.ERROR, "bug", logs.place(error))
+            sys.exit(FAILED if self.booted else Arbiter.WORKER_BOOT_ERROR)
 
     def get_thread_pool(self) -> Threads[Connection]:
         self.exchange = Exchange(self.app.service, self.cfg, super().handle)

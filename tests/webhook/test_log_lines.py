@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gunicorn.workers import gthread
 
-from tests.webhook import serving
+from tests.webhook import in_process, serving
 from tests.webhook.serving import post, review
 from tests.webhook.test_snapshot import _workers
+from webhook.service import Limits
 
 BEGIN = "import logging, os, sys, threading, warnings\nfrom webhook import logs\nlogs.configure('info')\nlogs.take_over()\n"
 PROVOKED = {
@@ -57,6 +59,30 @@ def test_an_exception_that_nobody_catches_is_logged_as_a_bug_with_its_place() ->
     (line,) = _lines(PROVOKED["thread"])
     assert (line["event"], line["level"], line["error"]) == ("bug", "error", "KeyError")
     assert line["at"].startswith("<string>:")
+
+
+@pytest.mark.parametrize(("booted", "code"), [(False, 3), (True, 1)])
+def test_what_ends_a_worker_is_not_printed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    *,
+    booted: bool,
+    code: int,
+) -> None:
+    def fail(_worker: object) -> None:
+        raise ValueError("canary-4711")
+
+    worker, listener = in_process.make(tmp_path, Limits(threads=2))
+    worker.booted = booted
+    monkeypatch.setattr(gthread.ThreadWorker, "init_process", fail)
+    with listener, pytest.raises(SystemExit) as caught:
+        worker.init_process()
+    assert caught.value.code == code
+    assert "canary-4711" not in capfd.readouterr().err
+    for part in (worker.poller, worker.method_queue, worker.tmp):
+        part.close()
+    worker.tpool.shutdown()
 
 
 def test_a_server_whose_workers_end_in_every_way_logs_json_alone(tmp_path: Path) -> None:
