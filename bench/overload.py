@@ -153,11 +153,12 @@ def goodput(hook: Webhook, certificate: Path) -> None:
     for _ in range(ROUNDS):
         best = client.offer(0, SECONDS, BEST)
         rate = best.good / SECONDS
-        rounds.append((best, client.offer(rate, SECONDS), client.offer(2 * rate, SECONDS)))
+        paced = [client.offer(factor * rate, SECONDS) for factor in (1, 2)]
+        rounds.append((best, *paced, client.offer(0, SECONDS)))
     client.close()
-    names = (f"the best, {BEST} under way", "at once", "twice")
+    names = (f"the best, {BEST} under way", "at once", "twice", f"{CONNECTIONS} under way")
     for name, tallies in zip(names, zip(*rounds, strict=True), strict=True):
-        ratios = [tally.good / best.good for tally, (best, _, _) in zip(tallies, rounds, strict=True)]
+        ratios = [tally.good / best.good for tally, (best, *_) in zip(tallies, rounds, strict=True)]
         seconds = [second for tally in tallies for second in tally.seconds]
         row(
             name,
