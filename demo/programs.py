@@ -43,8 +43,8 @@ def free_port() -> int:
 class Webhook:
     """The webhook as its only client, the API server, sees it."""
 
-    def __init__(self, port: int, ca: Path) -> None:
-        self.port = port
+    def __init__(self, port: int, ca: Path, pid: int) -> None:
+        self.port, self.pid = port, pid
         context = ssl.create_default_context(cafile=str(ca))
         self._connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
 
@@ -74,7 +74,7 @@ def webhook(flags: list[str], certificate: Path, key: Path, log: Path) -> Iterat
         )
     try:
         _wait_ready(metrics_port, process, log)
-        hook = Webhook(port, certificate)
+        hook = Webhook(port, certificate, process.pid)
         yield hook
         hook.close()  # a client that stays would be waited for
     finally:

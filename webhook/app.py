@@ -19,6 +19,7 @@ from webhook.decide import decide
 from webhook.incoming import MAX_BODY
 from webhook.metrics import Metrics
 from webhook.outcome import Deny, Inject, Outcome, Problem, Skip, refuse
+from webhook.refusal import OVERLOADED
 from webhook.review import (
     AdmissionRequest,
     NotAReview,
@@ -30,8 +31,7 @@ from webhook.review import (
 
 PATH = "/mutate"  # for pods
 WORKLOADS_PATH = "/warn"  # for Deployments and their like, whose pods come later
-
-RETRY = {"Retry-After": "1"}  # so the API server does, up to ten times within its own timeout
+JSON = "application/json"  # the one content type that the API server sends
 
 INTERNAL = refuse(
     [
@@ -46,12 +46,11 @@ INTERNAL = refuse(
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What the endpoint decides with. `busy` says whether more requests wait for a thread than can be served."""
+    """What the endpoint decides with."""
 
     catalog: Callable[[], LoadedCatalog | None]
     settings: OperatorSettings
     metrics: Metrics
-    busy: Callable[[], bool]
 
     def mutate(self, body: bytes) -> bytes:
         """A pod's review, in bytes → its answer's; counted and logged. Raises NotAReview."""
@@ -140,15 +139,16 @@ def create(admission: Admission) -> Flask:
             return http_error(
                 413, f"got a longer body, expected at most {MAX_BODY} bytes; make the object smaller"
             )
+        if request.mimetype != JSON:
+            return http_error(415, f"got another content type, expected {JSON}")
         body = request.get_data(cache=False)
-        dropped = len(body) < (request.content_length or 0)  # by the worker, while it read another as long
-        if dropped or admission.busy():
-            return http_error(503, "too many or too long requests; try again in a second", RETRY)
+        if len(body) < (request.content_length or 0):  # dropped by the worker, while it read another as long
+            return http_error(OVERLOADED.status, OVERLOADED.message, dict(OVERLOADED.headers))
         try:
             answer = by(body)
         except NotAReview as error:
             return http_error(400, str(error))
-        return Response(answer, mimetype="application/json")
+        return Response(answer, mimetype=JSON)
 
     @app.errorhandler(HTTPException)
     def unknown(error: HTTPException) -> Response:

@@ -19,7 +19,8 @@ class Incoming:
     """`feed` it until it is `whole`, then `take` the request.
 
     Of a body over MAX_BODY nothing is kept, but it is waited for. `endless`: what follows cannot be told from the
-    next request, because it is chunked, or too long to wait for; then the request is whole when its head is.
+    next request, because it is chunked, or too long to wait for; then the request is whole when its head is, or when
+    that is too long itself (`long_head`).
     """
 
     def __init__(self) -> None:
@@ -28,6 +29,7 @@ class Incoming:
         self._body = 0  # the length that the head says
         self._discarded = 0
         self.endless = False
+        self.long_head = False
 
     @property
     def held(self) -> int:
@@ -51,7 +53,7 @@ class Incoming:
     def _measure(self, end: int) -> None:
         if end < 0:
             if len(self._bytes) > MAX_HEAD:
-                self._head, self.endless = len(self._bytes), True
+                self._head, self.endless, self.long_head = len(self._bytes), True, True
             return
         self._head = end + len(_END)
         lengths = _LENGTH.findall(self._bytes, 0, self._head)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from webhook.snapshot import Snapshot
+
 T = TypeVar("T")
 
 Signature = tuple[tuple[str, int, int, int], ...]
@@ -39,6 +41,15 @@ class State(Generic[T]):
     seen: Signature = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Content(Generic[T]):
+    """How files become a value and the bytes that it was read from, and how these become the same. Both raise `wrong`."""
+
+    read: Callable[[], tuple[T, bytes]]
+    parse: Callable[[bytes], T]
+    wrong: type[Exception]
+
+
 class Kept(Generic[T]):
     """`state` is replaced whole, so any thread may read it; one calls `refresh`."""
 
@@ -46,20 +57,29 @@ class Kept(Generic[T]):
         self,
         state: State[T],
         files: Callable[[], Iterable[Path]],
-        read: Callable[[], T],
-        wrong: type[Exception],
+        content: Content[T],
         *,
         on_change: Callable[[State[T]], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`read` raises `wrong`. `on_change` gets the state after each reading, but each reason of an error once."""
+        """`on_change` gets the state after each reading, but each reason of an error once."""
         self.state = state
-        self._files, self._read, self._wrong = files, read, wrong
+        self._files, self._content = files, content
         self._on_change, self._clock = on_change, clock
+        self._snapshot = Snapshot()
 
     @property
     def value(self) -> T:
         return self.state.value
+
+    def remember(self, content: bytes) -> None:
+        self._snapshot.write(content, self.state.loaded_at)
+
+    def recall(self) -> None:
+        """Begin with the last good value of the process before this one, checked as if it came from the files."""
+        saved = self._snapshot.read()
+        if saved and saved.at > self.state.loaded_at:
+            self.state = State(self._content.parse(saved.content), saved.at, saved.at)
 
     def refresh(self) -> State[T]:
         """Look at the files, and read them if they changed or were wrong the last time.
@@ -67,13 +87,17 @@ class Kept(Generic[T]):
         The signature is taken before reading, so that the next look sees a swap in the middle.
         """
         before, seen, now = self.state, signature(self._files()), self._clock()
+        content = b""
         if seen == before.seen and not before.error:
             self.state = replace(before, succeeded_at=now)
             return self.state
         try:
-            self.state = State(self._read(), now, now, "", seen)
-        except self._wrong as error:
+            value, content = self._content.read()
+            self.state = State(value, now, now, "", seen)
+        except self._content.wrong as error:
             self.state = replace(before, error=str(error), seen=seen)
         if not self.state.error or self.state.error != before.error:
             self._on_change(self.state)
+        if content:
+            self.remember(content)
         return self.state

@@ -1,21 +1,14 @@
-"""Prometheus metrics, liveness and readiness, on a port of their own, from a thread of the serving process.
+"""Prometheus metrics, liveness and readiness: what is counted, and the page for each path.
 
 Labels come from closed sets only: outcomes, reason codes, status codes; nothing that a caller can choose.
 """
 
-import io
 import platform
-import socket
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
@@ -43,9 +36,6 @@ BUCKETS = (
     1,
     2.5,
 )  # seconds
-MAX_PEERS = 32  # at a time; one more ends the oldest, so that whoever says nothing keeps no prober out
-PEER_SECONDS = 5.0  # for a scraper or a prober to send its few bytes and read the answer
-MAX_HEAD = 16 * 1024  # bytes of what one peer may say; the library alone would keep 6 MiB of headers
 
 
 class Metrics:
@@ -175,74 +165,3 @@ def page(path: str, registry: CollectorRegistry, why_not_ready: Callable[[], str
     if path == "/metrics":
         return Page(HTTPStatus.OK, generate_latest(registry), CONTENT_TYPE_LATEST)
     return Page(HTTPStatus.NOT_FOUND, b"expected /healthz, /readyz or /metrics\n")
-
-
-class _Head(socket.SocketIO):
-    """What a peer says, as if it ended after MAX_HEAD bytes."""
-
-    def __init__(self, peer: socket.socket) -> None:
-        super().__init__(peer, "r")
-        self._left = MAX_HEAD
-
-    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - the library's own
-        count = super().readinto(memoryview(buffer)[: self._left])
-        self._left -= count or 0
-        return count
-
-
-class _Server(ThreadingHTTPServer):
-    """On a bound socket, with a thread for each of at most MAX_PEERS connections."""
-
-    daemon_threads = True
-
-    def __init__(self, listener: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(listener.getsockname()[:2], handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listener
-        self._peers: deque[socket.socket] = deque()
-        self._lock = threading.Lock()
-
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the library's own
-        with self._lock:
-            self._peers.append(request)
-            if len(self._peers) > MAX_PEERS:
-                with suppress(OSError):  # its thread is ending it
-                    self._peers.popleft().shutdown(socket.SHUT_RDWR)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - the library's own
-        with self._lock, suppress(ValueError):
-            self._peers.remove(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, *_: object) -> None:
-        """A prober that went away is no news, and a traceback is no JSON."""
-
-
-def start(
-    listener: socket.socket, registry: CollectorRegistry, why_not_ready: Callable[[], str]
-) -> ThreadingHTTPServer:
-    """Answer on a bound socket, from daemon threads, until the process ends."""
-
-    class Handler(BaseHTTPRequestHandler):
-        timeout = PEER_SECONDS
-
-        def setup(self) -> None:
-            super().setup()
-            self.rfile.close()
-            self.rfile = io.BufferedReader(_Head(self.connection))
-
-        def do_GET(self) -> None:
-            answer = page(self.path.partition("?")[0], registry, why_not_ready)
-            self.send_response(answer.status)
-            self.send_header("Content-Type", answer.content_type)
-            self.send_header("Content-Length", str(len(answer.text)))
-            self.end_headers()
-            self.wfile.write(answer.text)
-
-        def log_message(self, *_: object) -> None:
-            """Probes every few seconds are no news."""
-
-    server = _Server(listener, Handler)
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    return server

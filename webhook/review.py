@@ -1,7 +1,7 @@
 """AdmissionReview (admission.k8s.io/v1): bytes → AdmissionRequest, and outcome → the response's bytes. Pure.
 
-Once a uid is known there is always an answer: what can't be read further becomes a request with a `problem`,
-which is refused. Without a uid there is nothing to answer.
+Once the uid of a review is known there is always an answer: what can't be read further becomes a request with a
+`problem`, which is refused. To another document, version or kind, or without a uid, there is nothing to answer.
 """
 
 import base64
@@ -21,7 +21,6 @@ from webhook.workloads import at, created, template
 
 API_VERSION = "admission.k8s.io/v1"
 KIND = "AdmissionReview"
-_MAX_VERSION = 64
 
 _STATUS = {
     "malformed": (400, "BadRequest"),
@@ -52,7 +51,7 @@ class AdmissionRequest:
 
 
 def parse(body: bytes) -> AdmissionRequest:
-    """The request's body → what is asked. Raises NotAReview when there is no uid to answer to."""
+    """The request's body → what is asked. Raises NotAReview when there is no review, or no uid to answer to."""
     return _parse(body, _pod_review)
 
 
@@ -66,22 +65,29 @@ def _parse(body: bytes, read: Callable[[str, Mapping[str, Any]], AdmissionReques
         top = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise NotAReview(f"got no JSON ({error}), expected an {KIND} of {API_VERSION}") from None
-    request = top.get("request") if isinstance(top, dict) else None
-    if not isinstance(request, dict):
-        raise NotAReview(f"got JSON without an object under request, expected an {KIND} of {API_VERSION}")
-    uid = request.get("uid")
-    if not isinstance(uid, str) or not uid:
-        raise NotAReview(f"request.uid: got {describe(uid)}, expected text")
-    version = top.get("apiVersion")
-    if version != API_VERSION:
-        echoed = version if isinstance(version, str) and len(version) <= _MAX_VERSION else API_VERSION
-        return AdmissionRequest(
-            uid, echoed, problem=f"apiVersion: got {describe(version)}, expected {API_VERSION}"
-        )
+    request, uid = _request(top)
     try:
         return read(uid, request)
     except MalformedError as error:
         return AdmissionRequest(uid, API_VERSION, problem=str(error))
+
+
+def _request(top: object) -> tuple[Mapping[str, Any], str]:
+    """The request of a review that asks and was not answered yet, and its uid."""
+    if not isinstance(top, dict):
+        raise NotAReview(f"got {describe(top)}, expected an {KIND} of {API_VERSION}")
+    for key, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
+        if top.get(key) != expected:
+            raise NotAReview(f"{key}: got {describe(top.get(key))}, expected {expected}")
+    if top.get("response") is not None:
+        raise NotAReview(f"got an {KIND} with a response, expected one with a request alone")
+    request = top.get("request")
+    if not isinstance(request, dict):
+        raise NotAReview(f"request: got {describe(request)}, expected an object")
+    uid = request.get("uid")
+    if not isinstance(uid, str) or not uid:
+        raise NotAReview(f"request.uid: got {describe(uid)}, expected text")
+    return request, uid
 
 
 def _pod_review(uid: str, request: Mapping[str, Any]) -> AdmissionRequest:

@@ -5,6 +5,7 @@ SIGHUP. The API server does not repeat a POST after a reset, so no idle connecti
 """
 
 import os
+import resource
 import signal
 import socket
 import tempfile
@@ -16,11 +17,13 @@ from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from webhook import logs, memory
 from webhook.service import Limits, Service
 from webhook.worker import Worker
 
 KEEPALIVE_SECONDS = 120  # the API server drops its idle connections after 90 s; it must be the first
 MAX_CONNECTIONS = 800  # an API server keeps 25 idle; below the 1,024 files that a process may often have open
+MAX_FILES = 2048  # those that are to hear that they are too many, and probes, beside
 STOP_SECONDS = 25  # for what is in flight, within the 30 s that a pod has by default
 IGNORED_SIGNALS = (
     signal.SIGHUP,
@@ -99,6 +102,17 @@ def _ignore_signals(arbiter: object) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def _allow_files() -> None:
+    """All connections at once, also where a process may usually have 1,024 files open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < enough:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+
+
 def run(service: Service, listeners: Listeners, level: str) -> None:
     """Serve until SIGTERM or SIGINT. Ends the process by SystemExit, 0 after a clean stop."""
+    logs.take_over()
+    memory.bound()
+    _allow_files()
     Arbiter(Server(service, listeners, options(listeners.admission, service.limits, level))).run()

@@ -1,15 +1,18 @@
 """TLS for the admission port: the serving certificate as it stands on disk, and connections that can't linger."""
 
+import json
+import os
 import ssl
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 
-from webhook.kept import Kept, State, signature
+from webhook.kept import Content, Kept, State, signature
+from webhook.snapshot import anonymous
 
 RECORD = 16 * 1024  # bytes, of TLS at most
 
@@ -56,32 +59,61 @@ class Serving:
     not_after: float
 
 
-def read(cert_file: Path, key_file: Path) -> Serving:
-    """Build a context from PEM files. Raises TLSError, also where certificate and key don't belong together."""
+def read(cert_file: Path, key_file: Path) -> tuple[Serving, bytes]:
+    """What PEM files serve, and what stands in them. Raises TLSError, also where they don't belong together."""
+    try:
+        pems = {"certificate": cert_file.read_bytes().decode(), "key": key_file.read_bytes().decode()}
+    except (OSError, ValueError) as error:
+        raise _cannot_serve(cert_file, key_file, error) from None
+    content = json.dumps(pems).encode()
+    return parse(content, cert_file, key_file), content
+
+
+def parse(content: bytes, cert_file: Path, key_file: Path) -> Serving:
+    """Build a context from what was read. Raises TLSError."""
+    pems = {name: text.encode() for name, text in json.loads(content).items()}
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.sslsocket_class = RequestSocket
     try:
-        certificate = x509.load_pem_x509_certificate(cert_file.read_bytes())
-        context.load_cert_chain(cert_file, key_file, password=lambda: "")  # never a prompt
+        certificate = x509.load_pem_x509_certificate(pems["certificate"])
+        with _file(pems["certificate"]) as chain, _file(pems["key"]) as key:
+            context.load_cert_chain(chain, key, password=lambda: "")  # never a prompt
     except (OSError, ValueError, x509.InvalidVersion) as error:
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "no PEM certificate"
-        raise TLSError(
-            f"{cert_file} and {key_file} can't serve: {reason}; "
-            "expected a PEM certificate chain and its unencrypted PEM key"
-        ) from None
+        raise _cannot_serve(cert_file, key_file, error) from None
     return Serving(context, certificate.not_valid_after_utc.timestamp())
+
+
+def _cannot_serve(cert_file: Path, key_file: Path, error: Exception) -> TLSError:
+    reason = (
+        getattr(error, "reason", None)
+        if isinstance(error, ssl.SSLError)
+        else getattr(error, "strerror", None)
+    )
+    return TLSError(
+        f"{cert_file} and {key_file} can't serve: {reason or 'no PEM certificate'}; "
+        "expected a PEM certificate chain and its unencrypted PEM key"
+    )
+
+
+@contextmanager
+def _file(content: bytes) -> Iterator[str]:
+    """Its path: OpenSSL takes a key from files alone."""
+    descriptor = anonymous(content)
+    try:
+        yield f"/dev/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
 
 
 def kept(cert_file: Path, key_file: Path, on_change: Callable[[State[Serving]], None]) -> Kept[Serving]:
     """What these files serve, now and when they change. Raises TLSError where they can't serve now."""
     files, now = (cert_file, key_file), time.time()
     seen = signature(files)
-    return Kept(
-        State(read(*files), now, now, "", seen),
-        lambda: files,
-        lambda: read(*files),
-        TLSError,
-        on_change=on_change,
-    )
+    value, content = read(*files)
+    first = State(value, now, now, "", seen)
+    how = Content(lambda: read(*files), lambda content: parse(content, *files), TLSError)
+    serving = Kept(first, lambda: files, how, on_change=on_change)
+    serving.remember(content)
+    return serving

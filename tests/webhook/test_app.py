@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterator
-from io import StringIO
+from io import BytesIO, StringIO
 from typing import Any
 
 import pytest
@@ -33,14 +33,22 @@ CATALOG = LoadedCatalog(
 )
 
 
+class JSONClient(FlaskClient):
+    """Sends the API server's content type, unless the test says another."""
+
+    def open(self, *args: Any, **named: Any) -> TestResponse:  # noqa: ANN401 - the library's own
+        return super().open(*args, **{"content_type": "application/json"} | named)
+
+
 def client(
     catalog: Callable[[], LoadedCatalog | None] = lambda: CATALOG,
     *,
-    busy: bool = False,
     metrics: Metrics | None = None,
 ) -> FlaskClient:
     settings = OperatorSettings(image="podkeys.example.com/podkeys:1")
-    return create(Admission(catalog, settings, metrics or Metrics(), lambda: busy)).test_client()
+    app = create(Admission(catalog, settings, metrics or Metrics()))
+    app.test_client_class = JSONClient
+    return app.test_client()
 
 
 CLIENT = client()
@@ -71,11 +79,22 @@ def log() -> Iterator[Callable[[], list[dict[str, Any]]]]:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/json", "application/json; charset=utf-8", "text/plain", None]
+    "content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON;x=y"]
 )
-def test_the_content_type_does_not_matter(content_type: str | None) -> None:
+def test_json_is_read_whatever_parameters_its_type_has(content_type: str) -> None:
     answer = answered(CLIENT.post("/mutate", data=review("u"), content_type=content_type))
     assert (answer["uid"], answer["allowed"], answer["patchType"]) == ("u", True, "JSONPatch")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/x-www-form-urlencoded", "application/json-patch+json", "x", None],
+)
+def test_any_other_content_type_is_a_415(content_type: str | None) -> None:
+    for path in ("/mutate", "/warn"):
+        response = CLIENT.post(path, data=review("u"), content_type=content_type)
+        assert response.status_code == 415
+        assert b"expected application/json" in response.data
 
 
 @pytest.mark.parametrize(
@@ -110,8 +129,15 @@ def test_other_methods_are_405(method: str) -> None:
     assert response.headers["Allow"] == "POST"
 
 
-def test_overload_is_a_503_that_the_api_server_repeats() -> None:
-    response = client(busy=True).post("/mutate", data=review("u"))
+def test_a_body_that_the_worker_dropped_is_a_503_that_the_api_server_repeats() -> None:
+    response = CLIENT.post(
+        "/mutate",
+        input_stream=BytesIO(),
+        environ_overrides={
+            "CONTENT_LENGTH": str(MAX_BODY),
+            "wsgi.input_terminated": True,
+        },  # as gunicorn says
+    )
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
 
 
@@ -218,14 +244,19 @@ REQUESTS = st.fixed_dictionaries(
 def expected(body: bytes) -> str | None:
     """The uid that must be echoed, as an independent reader of JSON finds it."""
     top = json.loads(body)
-    request = top.get("request") if isinstance(top, dict) else None
+    if not isinstance(top, dict) or top.get("response") is not None:
+        return None
+    if (top.get("apiVersion"), top.get("kind")) != ("admission.k8s.io/v1", "AdmissionReview"):
+        return None
+    request = top.get("request")
     uid = request.get("uid") if isinstance(request, dict) else None
     return uid if isinstance(uid, str) and uid else None
 
 
 @given(
     st.fixed_dictionaries(
-        {}, optional={"apiVersion": st.just("admission.k8s.io/v1") | JSON, "request": REQUESTS | JSON}
+        {"apiVersion": st.just("admission.k8s.io/v1") | JSON, "kind": st.just("AdmissionReview") | JSON},
+        optional={"request": REQUESTS | JSON, "response": st.none() | JSON},
     )
 )
 def test_any_json_is_answered_with_its_uid_or_a_400(top: dict[str, Any]) -> None:

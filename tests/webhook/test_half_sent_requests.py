@@ -11,11 +11,12 @@ import pytest
 from tests.webhook import serving
 from tests.webhook.serving import Webhook, post, review
 from tests.webhook.test_webhook_server import connected
+from webhook.exchange import ANSWER_SECONDS
 from webhook.incoming import MAX_BODY, MAX_DISCARDED
 from webhook.server import MAX_CONNECTIONS
-from webhook.worker import ANSWER_SECONDS, MAX_HELD
+from webhook.worker import MAX_HELD
 
-HEAD = b"POST /mutate HTTP/1.1\r\nHost: webhook\r\n"
+HEAD = b"POST /mutate HTTP/1.1\r\nHost: webhook\r\nContent-Type: application/json\r\n"
 SLOW = "podkeys_slow_peers_total"
 
 

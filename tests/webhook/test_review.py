@@ -1,13 +1,21 @@
 """Bytes in, bytes out: whatever comes, either there is an answer to its uid or there is no review."""
 
 import base64
+from collections.abc import Callable
 
 import orjson
 import pytest
 
 from tests.webhook.admissions import Json, answer, pod, review
-from webhook.outcome import REASONS, Deny, Inject, Problem, Reason, Skip, refuse
-from webhook.review import NotAReview, parse, respond
+from webhook.outcome import REASONS, Deny, Inject, Problem, Reason, refuse
+from webhook.review import AdmissionRequest, NotAReview, parse, parse_workload, respond
+
+
+def _top(**changes: object) -> bytes:
+    """The least review that is one, changed."""
+    return orjson.dumps(
+        {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "u"}} | changes
+    )
 
 
 @pytest.mark.parametrize(
@@ -18,20 +26,43 @@ from webhook.review import NotAReview, parse, respond
         (b"[" * 100_000, "no JSON"),
         (b'{"request": ' + b'{"a":' * 5000, "no JSON"),
         (b'{"request": {"uid": "\\ud800"}}', "no JSON"),
-        (b"null", "without an object under request"),
-        (b"[]", "without an object under request"),
+        (b"null", "got null, expected an AdmissionReview"),
+        (b"[]", "got a list, expected an AdmissionReview"),
         (b"1e999", "no JSON"),
-        (b"18446744073709551616", "without an object under request"),
-        (b"{}", "without an object under request"),
-        (b'{"request": []}', "without an object under request"),
-        (b'{"request": {}}', "request.uid: got null"),
-        (b'{"request": {"uid": ""}}', 'request.uid: got ""'),
-        (b'{"request": {"uid": 7}}', "request.uid: got 7 (a number)"),
+        (b"18446744073709551616", "expected an AdmissionReview"),
+        (b"{}", "apiVersion: got null"),
+        (_top(request=None), "request: got null"),
+        (_top(request=[]), "request: got a list"),
+        (_top(request={}), "request.uid: got null"),
+        (_top(request={"uid": ""}), 'request.uid: got ""'),
+        (_top(request={"uid": 7}), "request.uid: got 7 (a number)"),
     ],
 )
 def test_a_body_without_a_uid_is_not_a_review(body: bytes, said: str) -> None:
     with pytest.raises(NotAReview) as caught:
         parse(body)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"kind": "Pod"}, 'kind: got "Pod", expected AdmissionReview'),
+        ({"kind": None}, "kind: got null"),
+        ({"kind": "admissionreview"}, "expected AdmissionReview"),
+        ({"apiVersion": "v1"}, 'apiVersion: got "v1", expected admission.k8s.io/v1'),
+        ({"apiVersion": "admission.k8s.io/v1beta1"}, "expected admission.k8s.io/v1"),
+        ({"apiVersion": ["admission.k8s.io/v1"]}, "apiVersion: got a list"),
+        ({"response": {"uid": "u", "allowed": True}}, "with a response, expected one with a request alone"),
+    ],
+)
+@pytest.mark.parametrize("read", [parse, parse_workload])
+def test_a_document_of_another_kind_is_not_a_review_though_it_has_a_uid(
+    changes: Json, said: str, read: Callable[[bytes], AdmissionRequest]
+) -> None:
+    """The API server would not take an answer to it, and nobody else has anything to ask."""
+    with pytest.raises(NotAReview) as caught:
+        read(_top(**changes))
     assert said in str(caught.value)
 
 
@@ -58,14 +89,6 @@ def test_a_review_with_a_uid_that_cannot_be_read_is_refused(changes: Json, said:
     assert response["allowed"] is False
     assert response["status"]["code"] == 400
     assert said in response["status"]["message"]
-
-
-def test_another_version_of_the_review_is_refused_in_that_version() -> None:
-    """The API server takes an answer only in the version that it sent."""
-    request = parse(b'{"apiVersion": "admission.k8s.io/v1beta1", "request": {"uid": "u"}}')
-    sent = orjson.loads(respond(request.uid, request.api_version, Skip("not-annotated")))
-    assert sent["apiVersion"] == "admission.k8s.io/v1beta1"
-    assert "expected admission.k8s.io/v1" in request.problem
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from webhook.tls import RequestSocket, TLSError, kept, read
 
 def test_the_context_asks_for_tls_1_2_and_hands_out_session_tickets(tmp_path: Path) -> None:
     write_certificate(tmp_path)
-    context = read(tmp_path / "tls.crt", tmp_path / "tls.key").context
+    context = read(tmp_path / "tls.crt", tmp_path / "tls.key")[0].context
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert not context.options & ssl.OP_NO_TICKET
     assert context.num_tickets > 0
@@ -138,7 +138,7 @@ def pair(tmp_path: Path) -> "tuple[RequestSocket, ssl.SSLSocket]":
     found: list[ssl.SSLSocket] = []
     thread = threading.Thread(target=lambda: found.append(lenient().wrap_socket(theirs)))
     thread.start()
-    server = read(tmp_path / "tls.crt", tmp_path / "tls.key").context.wrap_socket(ours, server_side=True)
+    server = read(tmp_path / "tls.crt", tmp_path / "tls.key")[0].context.wrap_socket(ours, server_side=True)
     thread.join()
     assert isinstance(server, RequestSocket)
     return server, found[0]

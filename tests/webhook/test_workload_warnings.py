@@ -15,6 +15,7 @@ from tests.webhook.admissions import review as pod_review
 from tests.webhook.test_app import JSON, Broken, answered, expected, sample
 from tests.webhook.test_golden_pods import golden
 from tests.webhook.test_hostile_reviews import NEAR
+from webhook.app import JSON as JSON_TYPE
 from webhook.app import Admission, create
 from webhook.config import LoadedCatalog
 from webhook.forecast import MAX_WARNINGS
@@ -27,8 +28,8 @@ Client = Callable[[bytes], Json]
 
 
 def client(catalog: LoadedCatalog | None = CATALOG, metrics: Metrics | None = None) -> Client:
-    flask = create(Admission(lambda: catalog, SETTINGS, metrics or Metrics(), lambda: False)).test_client()
-    return lambda body: answered(flask.post("/warn", data=body))
+    flask = create(Admission(lambda: catalog, SETTINGS, metrics or Metrics())).test_client()
+    return lambda body: answered(flask.post("/warn", data=body, content_type=JSON_TYPE))
 
 
 CLIENT = client()
@@ -249,9 +250,10 @@ PART = st.fixed_dictionaries(
 )
 def test_any_review_of_a_workload_with_a_uid_is_allowed_with_it(request: dict[str, Any]) -> None:
     """A webhook that only warns must never stand in anybody's way."""
-    body = json.dumps({"apiVersion": "admission.k8s.io/v1", "request": request}).encode()
-    flask = create(Admission(lambda: CATALOG, SETTINGS, Metrics(), lambda: False)).test_client()
-    response = flask.post("/warn", data=body)
+    top = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+    body = json.dumps(top).encode()
+    flask = create(Admission(lambda: CATALOG, SETTINGS, Metrics())).test_client()
+    response = flask.post("/warn", data=body, content_type=JSON_TYPE)
     uid = expected(body)
     if response.status_code == 400:  # as in /mutate: orjson refuses what Python's reader takes
         assert uid is None or b"no JSON" in response.data
