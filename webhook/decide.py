@@ -39,10 +39,10 @@ def _decide(pod: Pod, namespace: str, catalog: LoadedCatalog, settings: Operator
     found = guards.leftovers(pod, catalog.cluster)
     if found:
         return guards.refuse_leftovers(found)
-    asked = annotations.ours(pod.annotations)
+    asked = pod.annotations
     if not asked:
         return Skip("not-annotated")
-    if asked.get("inject") == "false":
+    if not annotations.asks(asked):
         return Skip("opted-out")
     return _answer(pod, namespace, asked, catalog=catalog, settings=settings)
 

@@ -15,7 +15,8 @@ from webhook.review import NotAReview, parse, respond
     [
         (b"", "no JSON"),
         (b"\xff\xfe", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
+        (b"[" * 40_000, "no JSON"),
+        (b"[" * 100_000, "got 100000 objects, lists and values, expected at most 50000"),
         (b'{"request": ' + b'{"a":' * 5000, "no JSON"),
         (b'{"request": {"uid": "\\ud800"}}', "no JSON"),
         (b"null", "without an object under request"),
