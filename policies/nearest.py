@@ -1,32 +1,34 @@
 """The known names that a mistyped one may stand for, at a cost that is bounded whatever the names are. Pure.
 
 Both sides may come from somebody who means harm: a pod's author, a role file in a pull request, a server. So names
-of more than MAX_LENGTH characters are compared with nothing, and of those that are compared no more than
-MAX_COMPARED characters are read: about a millisecond.
+of more than MAX_LENGTH characters are compared with nothing, and of those that are compared no more than so many
+characters are read.
 """
 
 from collections.abc import Iterable
 from itertools import islice
 
-MAX_LENGTH = 64
-MAX_KNOWN = 500
-MAX_COMPARED = 1000
+MAX_LENGTH = 128
+MAX_COMPARED = 1000  # characters: about a millisecond
+ONCE = 50_000  # for a command that ends with this one mistake
 
 
-def nearest(name: str, known: Iterable[str], count: int = 1) -> list[str]:
+def nearest(name: str, known: Iterable[str], count: int = 1, *, compared: int = MAX_COMPARED) -> list[str]:
     """At most `count` of `known`, the nearest first: those that a third of the name's characters, changed, lead to.
 
-    Letter case does not count. Of two that are as near, the first one in alphabetical order comes first. Past the
-    bounds a name is left out, so that a hint is missing where there are very many names, and never late.
+    Letter case does not count. Of two that are as near, the one that stands first among `known` comes first. `compared`
+    bounds the characters that are read, and half of it the names: past that a hint is missing, and never late.
     """
     if not 0 < len(name) <= MAX_LENGTH:
         return []
     most = max(1, len(name) // 3)
     pattern = name.lower()
     letters = set(pattern)
-    near: list[tuple[int, str]] = []
-    left = MAX_COMPARED
-    for other in sorted(item for item in islice(known, MAX_KNOWN) if abs(len(item) - len(name)) <= most):
+    near: list[tuple[int, int, str]] = []
+    left = compared
+    for place, other in enumerate(islice(known, compared // 2)):
+        if abs(len(other) - len(name)) > most:
+            continue
         text = other.lower()
         if len(letters.difference(text)) > most:
             continue
@@ -35,8 +37,8 @@ def nearest(name: str, known: Iterable[str], count: int = 1) -> list[str]:
             break
         changes = distance(pattern, text)
         if changes <= most:
-            near.append((changes, other))
-    return [other for _, other in sorted(near)[:count]]
+            near.append((changes, place, other))
+    return [other for *_, other in sorted(near)[:count]]
 
 
 def distance(pattern: str, text: str) -> int:

@@ -1,13 +1,11 @@
 """Hints: what they find, and that no names make one expensive."""
 
-import random
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from policies import nearest
-from policies.nearest import MAX_COMPARED, MAX_KNOWN, MAX_LENGTH, distance
+from policies.nearest import MAX_COMPARED, MAX_LENGTH, distance
 from policies.nearest import nearest as hint
 
 WORDS = st.text("abé", max_size=9)
@@ -30,11 +28,10 @@ def test_a_slip_is_near_and_another_word_is_not(name: str, known: list[str], mea
     assert hint(name, known) == meant
 
 
-def test_the_nearest_come_first_whatever_the_order_of_the_known_names() -> None:
-    known = ["payments", "payment", "paymentz", "shipments"]
-    for seed in range(20):
-        random.Random(seed).shuffle(known)  # noqa: S311 - a seed
-        assert hint("payment", known, 3) == ["payment", "payments", "paymentz"]
+def test_the_nearest_come_first_and_equals_in_the_order_of_the_known_names() -> None:
+    known = ["paymentz", "payments", "shipments", "payment"]
+    assert hint("payment", known, 3) == ["payment", "paymentz", "payments"]
+    assert hint("payment", known) == ["payment"]
 
 
 @given(WORDS.filter(bool), WORDS)
@@ -80,4 +77,4 @@ def test_a_hint_compares_so_many_characters_and_no_more(
 
     hint(("ab" * length)[:length], known())  # type: ignore[arg-type]
     assert sum(compared) <= MAX_COMPARED
-    assert read <= MAX_KNOWN + 1
+    assert read <= MAX_COMPARED // 2 + 1
