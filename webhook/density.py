@@ -6,13 +6,11 @@ people run, they take it five thousandths. So the work is bounded by the number 
 
 import re
 
-MAX_VALUES = (
-    50_000  # of all kinds; a pod of 4,000 variables has some 44,000, most of them in its managedFields
-)
+# Of all kinds; a pod of 4,000 variables has some 44,000, most of them in its managedFields
+MAX_VALUES = 50_000
 
-_OPENING = (
-    b"{[,"  # each value but the first follows one of these; more of them stand in texts, and count as well
-)
+# Each value but the first follows one of these; more of them stand in texts, and count as well
+_OPENING = b"{[,"
 _REQUEST_UID = re.compile(rb'"request"\s*:\s*\{\s*"uid"\s*:\s*"([0-9A-Za-z-]{1,64})"')
 _HEAD = 512  # bytes, in which the API server writes the uid
 

@@ -16,9 +16,8 @@ from webhook.workloads import TEMPLATES, at, created, template
 
 DEFAULT_NAMESPACE = "default"
 MAX_SIZE = 8 * 1024 * 1024  # of one document with its aliases written out; Kubernetes takes less
-MAX_DEPTH = (
-    100  # of lists and objects; near 250 orjson, which writes the review, writes past the end of its memory
-)
+# Of lists and objects; near 250 orjson, which writes the review, writes past the end of its memory
+MAX_DEPTH = 100
 MAX_NAME = 253  # Kubernetes refuses longer ones; here any text may stand
 # What YAML 1.1 or 1.2 readers, not PyYAML's, take for a number, a date or a truth value
 _AMBIGUOUS = re.compile(r"[-+]?[.0-9][0-9a-fA-FxXoO_.:+-]*|[yYnN]")

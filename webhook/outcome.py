@@ -74,9 +74,8 @@ class Skip:
 
 
 MAX_REPORTED = 20
-MAX_HINTS = (
-    5  # each compares a name with many, all of which may be the pod's; who has read five knows where to look
-)
+# Each compares a name with many, all of which may be the pod's; who has read five knows where to look
+MAX_HINTS = 5
 
 
 @dataclass(frozen=True, slots=True)
