@@ -30,5 +30,5 @@ def run() -> None:
     header("review of at most", *(f"{endpoint}: ms, shape" for endpoint in hostile.ENDPOINTS))
     sizes = hostile.SIZES | {f"{size} KB": size * hostile.KILOBYTE for size in BETWEEN}
     for name, size in sorted(sizes.items(), key=lambda item: item[1]):
-        found = [worst(endpoint, size) for endpoint in hostile.ENDPOINTS]
-        row(name, *(f"{cost:.1f}, {shape}" for cost, shape in found))
+        costs = [worst(endpoint, size) for endpoint in hostile.ENDPOINTS]
+        row(name, *(f"{cost:.1f}, {shape}" for cost, shape in costs))

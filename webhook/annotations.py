@@ -61,21 +61,21 @@ def ours(annotations: Mapping[str, T]) -> dict[str, T]:
 
     Kubernetes allows other spellings of it, such as `Podkeys.dev/inject`: they stay whole, and so are unknown.
     """
-    found = (
+    chosen = (
         (name.removeprefix(PREFIX), value)
         for name, value in annotations.items()
         if name[: len(PREFIX)].lower() == PREFIX
     )
     decisive = {name: annotations[PREFIX + name] for name in (INJECT, STATUS) if PREFIX + name in annotations}
-    return dict(islice(found, MAX_ANNOTATIONS + 1)) | decisive
+    return dict(islice(chosen, MAX_ANNOTATIONS + 1)) | decisive
 
 
-def asks(found: Mapping[str, str]) -> bool:
+def asks(annotations: Mapping[str, str]) -> bool:
     """Whether a pod with what `ours` returned wants to be injected: all but the exact opposite does.
 
     The chart's registration and its admission policies decide the same in CEL (podkeys.asks).
     """
-    return bool(found) and found.get("inject") != "false"
+    return bool(annotations) and annotations.get("inject") != "false"
 
 
 def parse(found: Mapping[str, str]) -> tuple[InjectionRequest, list[Problem]]:
@@ -98,15 +98,15 @@ def parse(found: Mapping[str, str]) -> tuple[InjectionRequest, list[Problem]]:
     return InjectionRequest(options=options, **fields), [*problems, *first(wrong), *_asks_for_nothing(found)]
 
 
-def _too_big(found: Mapping[str, str]) -> Problem | None:
-    if len(found) > MAX_ANNOTATIONS:
-        got, most = f"more than {MAX_ANNOTATIONS}", f"{MAX_ANNOTATIONS}"
+def _too_big(annotations: Mapping[str, str]) -> Problem | None:
+    if len(annotations) > MAX_ANNOTATIONS:
+        count, most = f"more than {MAX_ANNOTATIONS}", f"{MAX_ANNOTATIONS}"
     else:
-        size = sum(map(len, found)) + sum(map(len, found.values()))
-        got, most = f"{size} characters", f"{MAX_CHARACTERS}"
+        size = sum(map(len, annotations)) + sum(map(len, annotations.values()))
+        count, most = f"{size} characters", f"{MAX_CHARACTERS}"
         if size <= MAX_CHARACTERS:
             return None
-    return Problem("too-big", f"metadata.annotations: got {got} under {PREFIX}, expected at most {most}")
+    return Problem("too-big", f"metadata.annotations: got {count} under {PREFIX}, expected at most {most}")
 
 
 def _unknown(found: Mapping[str, str]) -> Iterator[Problem]:

@@ -27,14 +27,14 @@ def get(item: Mapping[str, Any], key: str, kind: type[T], at: str) -> T | None:
 
 
 def required_object(item: Mapping[str, Any], key: str, at: str) -> dict[str, Any]:
-    found = get(item, key, dict, at)
-    if found is None:
+    value = get(item, key, dict, at)
+    if value is None:
         raise MalformedError(
             f"{at}.{key}: got nothing, expected an object"
             if at
             else f"{key}: got nothing, expected an object"
         )
-    return found
+    return value
 
 
 def text(item: Mapping[str, Any], key: str, at: str) -> str:

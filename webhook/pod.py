@@ -163,14 +163,14 @@ def _called_as_ours(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def _annotations(metadata: Mapping[str, Any]) -> dict[str, str]:
     """Ours alone: there may be thousands of others, of which none is looked at."""
-    found = ours(get(metadata, "annotations", dict, "metadata") or {})
-    for name, value in found.items():
+    chosen = ours(get(metadata, "annotations", dict, "metadata") or {})
+    for name, value in chosen.items():
         if type(value) is not str:
             raise MalformedError(
                 f"metadata.annotations[{quote(name if '/' in name else PREFIX + name)}]: got {describe(value)}, "
                 "expected text: put the value in quotes"
             )
-    return found
+    return chosen
 
 
 def _is_windows(spec: Mapping[str, Any]) -> bool:

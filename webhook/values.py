@@ -70,10 +70,10 @@ def items(text: str) -> tuple[str, ...]:
     return found
 
 
-def _repeated(found: Iterable[str]) -> str | None:
+def _repeated(texts: Iterable[str]) -> str | None:
     """The first one that stands there a second time."""
     seen: set[str] = set()
-    for item in found:
+    for item in texts:
         if item in seen:
             return item
         seen.add(item)

@@ -20,9 +20,9 @@ OPTED_OUT = annotated(podkeys_dev__inject="false")
 
 def opted_out_with(change: Callable[[Pod], object]) -> Callable[[], Pod]:
     def build() -> Pod:
-        found = OPTED_OUT()
-        change(found)
-        return found
+        declined = OPTED_OUT()
+        change(declined)
+        return declined
 
     return build
 
@@ -67,26 +67,28 @@ LEFT_OUT: dict[str, Callable[[], Pod]] = {
 def registered() -> Iterator[Cluster]:
     """A namespace of its own with the chart's registration, which leads to a Service that nobody made."""
     tag = uuid.uuid4().hex[:8]
-    found = Cluster(clusters.kubeconfig(), f"registered-{tag}", "")
+    cluster = Cluster(clusters.kubeconfig(), f"registered-{tag}", "")
     documents = yaml.safe_load_all(render("--show-only=templates/registration.yaml"))
     (item,) = (item for item in documents if item and item["kind"] == "MutatingWebhookConfiguration")
     item["metadata"]["name"] += f"-{tag}"
     (webhook,) = item["webhooks"]
-    webhook["clientConfig"]["service"]["namespace"] = found.labelled
-    only = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": [found.labelled]}
+    webhook["clientConfig"]["service"]["namespace"] = cluster.labelled
+    only = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": [cluster.labelled]}
     webhook["namespaceSelector"]["matchExpressions"].append(only)
     registration = yaml.safe_dump(item)
-    found.must("create", "namespace", found.labelled)
-    found.must("label", "namespace", found.labelled, "podkeys.dev/injection=enabled")
+    cluster.must("create", "namespace", cluster.labelled)
+    cluster.must("label", "namespace", cluster.labelled, "podkeys.dev/injection=enabled")
     for account in ("payments-api", "default"):
-        found.kubectl("create", "serviceaccount", account, f"--namespace={found.labelled}")
-    found.must("create", "--filename=-", given=registration)
+        cluster.kubectl("create", "serviceaccount", account, f"--namespace={cluster.labelled}")
+    cluster.must("create", "--filename=-", given=registration)
     try:
-        clusters.eventually(lambda: "failed calling webhook" in found.create(SENT["asks"](), found.labelled))
-        yield found
+        clusters.eventually(
+            lambda: "failed calling webhook" in cluster.create(SENT["asks"](), cluster.labelled)
+        )
+        yield cluster
     finally:
-        found.kubectl("delete", "--filename=-", given=registration)
-        found.kubectl("delete", "namespace", found.labelled, "--wait=false")
+        cluster.kubectl("delete", "--filename=-", given=registration)
+        cluster.kubectl("delete", "namespace", cluster.labelled, "--wait=false")
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)
@@ -113,7 +115,7 @@ def test_what_the_policies_refuse_does_not_depend_on_who_was_left_out(cluster: C
         if "opted out, with" in name or name == "a volume of ours":
             message = cluster.create(build(), cluster.labelled)
             assert "ValidatingAdmissionPolicy 'pods.podkeys.dev." in message, name
-    found = whole()
-    found["metadata"]["annotations"] = {"podkeys.dev/inject": "false", "podkeys.dev/status": "{}"}
-    container(found, "app")["volumeMounts"] = []
-    assert "ValidatingAdmissionPolicy 'pods.podkeys.dev." in cluster.create(found, cluster.labelled)
+    forgery = whole()
+    forgery["metadata"]["annotations"] = {"podkeys.dev/inject": "false", "podkeys.dev/status": "{}"}
+    container(forgery, "app")["volumeMounts"] = []
+    assert "ValidatingAdmissionPolicy 'pods.podkeys.dev." in cluster.create(forgery, cluster.labelled)

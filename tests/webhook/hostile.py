@@ -270,13 +270,13 @@ def _count(name: str, size: int) -> int:
 
 def workload(template: Body) -> bytes:
     """The review of a Deployment's creation, with this pod's template."""
-    found = {
+    deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": "payments"},
         "spec": {"template": {key: template[key] for key in ("metadata", "spec")}},
     }
-    return review(found, resource={"group": "apps", "version": "v1", "resource": "deployments"})
+    return review(deployment, resource={"group": "apps", "version": "v1", "resource": "deployments"})
 
 
 def answer(endpoint: str, sent: bytes) -> tuple[Outcome, bytes]:

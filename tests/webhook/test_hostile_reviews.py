@@ -218,11 +218,11 @@ def test_parts_are_counted_before_they_are_read(field: str) -> None:
     parts: list[Json] = [{}] * (MAX_PARTS + 1)
     inside = field in {"volumeMounts", "env"}
     spec = {"containers": [{"name": "app", field: parts}]} if inside else {field: parts}
-    told = refusal(pod({"secrets": "stripe"}, **spec))
+    message = refusal(pod({"secrets": "stripe"}, **spec))
     assert re.fullmatch(
         r"this pod can't be read: spec: got 1000\d containers, volumes, mounts and variables, expected at most 10000 "
         "in all; make it several pods",
-        told,
+        message,
     )
 
 
