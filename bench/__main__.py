@@ -8,13 +8,13 @@ import importlib
 import os
 import platform
 
-PARTS = ("agent", "webhook", "overload", "generate", "review", "apply")
+PARTS = ("agent", "webhook", "hostile", "overload", "generate", "review", "apply")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="make bench",
-        description="Measure the agent against bao agent, the webhook under load and overload, and how the generator, the questions, plan and apply grow.",
+        description="Measure the agent against bao agent, the webhook under load, hostile reviews and overload, and how the generator, the questions, plan and apply grow.",
         epilog="example: python -m bench webhook",
     )
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all, when none is named")

@@ -4,19 +4,24 @@ Each annotation has one reader. A new one is a reader and its line in READERS, a
 a section in docs/annotations.md.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from agent.config import OnChange
 from webhook import values
-from webhook.outcome import Problem, first
+from webhook.outcome import Misnamed, Problem, first
 from webhook.values import NOTHING, EnvEntry, Names, Sidecar, WrongValueError
-from webhook.wording import clip, listed, meant, quote
+from webhook.wording import clip, listed, quote
+
+T = TypeVar("T")
 
 PREFIX = "podkeys.dev/"
+INJECT = "inject"
 STATUS = "status"
 MAX_ANNOTATIONS = 500
+MAX_CHARACTERS = 256 * 1024  # names and values: more bytes than that Kubernetes keeps of no pod's annotations
 OPTIONS = ("file", "format", "key", "template", "mode")
 
 
@@ -46,16 +51,31 @@ class InjectionRequest:
     options: Mapping[str, FileOptions] = field(default_factory=dict)
 
 
-def ours(annotations: Mapping[str, str]) -> dict[str, str]:
-    """Annotations under our prefix, without it.
+def any_ours(annotations: Iterable[str]) -> bool:
+    """Whether one of these names is under our prefix."""
+    return any(name[: len(PREFIX)].lower() == PREFIX for name in annotations)
+
+
+def ours(annotations: Mapping[str, T]) -> dict[str, T]:
+    """Annotations under our prefix, without it; of more than MAX_ANNOTATIONS one more, and those that decide for all.
 
     Kubernetes allows other spellings of it, such as `Podkeys.dev/inject`: they stay whole, and so are unknown.
     """
-    return {
-        name.removeprefix(PREFIX): value
+    chosen = (
+        (name.removeprefix(PREFIX), value)
         for name, value in annotations.items()
-        if name.lower().startswith(PREFIX)
-    }
+        if name[: len(PREFIX)].lower() == PREFIX
+    )
+    decisive = {name: annotations[PREFIX + name] for name in (INJECT, STATUS) if PREFIX + name in annotations}
+    return dict(islice(chosen, MAX_ANNOTATIONS + 1)) | decisive
+
+
+def asks(annotations: Mapping[str, str]) -> bool:
+    """Whether a pod with what `ours` returned wants to be injected: all but the exact opposite does.
+
+    The chart's registration and its admission policies decide the same in CEL (podkeys.asks).
+    """
+    return bool(annotations) and annotations.get("inject") != "false"
 
 
 def parse(found: Mapping[str, str]) -> tuple[InjectionRequest, list[Problem]]:
@@ -63,8 +83,9 @@ def parse(found: Mapping[str, str]) -> tuple[InjectionRequest, list[Problem]]:
 
     What can't be read stays at its default: with problems, the request serves only to find more of them.
     """
-    if len(found) > MAX_ANNOTATIONS:
-        return InjectionRequest(), [_too_many(len(found))]
+    too_big = _too_big(found)
+    if too_big:
+        return InjectionRequest(), [too_big]
     problems = [*first(_unknown(found)), *_without_inject(found)]
     fields: dict[str, Any] = {}
     for name, (attribute, reader) in READERS.items():
@@ -74,32 +95,33 @@ def parse(found: Mapping[str, str]) -> tuple[InjectionRequest, list[Problem]]:
             except WrongValueError as error:
                 problems.append(_wrong(name, error))
     options, wrong = _options(found)
-    return InjectionRequest(options=options, **fields), problems + wrong + list(_asks_for_nothing(found))
+    return InjectionRequest(options=options, **fields), [*problems, *first(wrong), *_asks_for_nothing(found)]
 
 
-def _too_many(count: int) -> Problem:
-    return Problem(
-        "too-big", f"metadata.annotations: got {count} under {PREFIX}, expected at most {MAX_ANNOTATIONS}"
-    )
+def _too_big(annotations: Mapping[str, str]) -> Problem | None:
+    if len(annotations) > MAX_ANNOTATIONS:
+        count, most = f"more than {MAX_ANNOTATIONS}", f"{MAX_ANNOTATIONS}"
+    else:
+        size = sum(map(len, annotations)) + sum(map(len, annotations.values()))
+        count, most = f"{size} characters", f"{MAX_CHARACTERS}"
+        if size <= MAX_CHARACTERS:
+            return None
+    return Problem("too-big", f"metadata.annotations: got {count} under {PREFIX}, expected at most {most}")
 
 
 def _unknown(found: Mapping[str, str]) -> Iterator[Problem]:
-    known = ["inject", *READERS]
+    known = ("inject", *READERS, *(f"{option}.<name>" for option in OPTIONS))
+    expected = listed(known)
     for name in sorted(found):
         option, dot, _ = name.partition(".")
-        if name in known or (dot and option in OPTIONS):
+        if name == "inject" or name in READERS or (dot and option in OPTIONS):
             continue
         shown = clip(name.removeprefix(PREFIX), 80)
-        hint = meant(
-            name.lower().removeprefix(PREFIX), [*known, *(f"{option}.<name>" for option in OPTIONS)], PREFIX
-        )
-        expected = listed([*known, *(f"{option}.<name>" for option in OPTIONS)])
         if "/" in name:  # the prefix itself is misspelt
             yield Problem("annotation", f"{shown}: unknown annotation; the prefix is {PREFIX}, in lower case")
         else:
-            yield Problem(
-                "annotation", f"{PREFIX}{shown}: unknown annotation{hint or f'; expected one of {expected}'}"
-            )
+            slip = Misnamed(name, known, PREFIX, otherwise=f"; expected one of {expected}")
+            yield Problem("annotation", f"{PREFIX}{shown}: unknown annotation", slip)
 
 
 def _without_inject(found: Mapping[str, str]) -> Iterator[Problem]:
@@ -132,7 +154,7 @@ def _asks_for_nothing(found: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def _wrong(name: str, error: WrongValueError) -> Problem:
-    return Problem("annotation", f"{PREFIX}{clip(name, 80)}: {error}")
+    return Problem("annotation", f"{PREFIX}{clip(name, 80)}: {error}", error.misnamed)
 
 
 READERS: dict[str, tuple[str, Callable[[str], object]]] = {

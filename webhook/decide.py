@@ -1,7 +1,6 @@
 """The decision about one review: skip, deny with all that is wrong, or inject. Pure and total."""
 
 import json
-from collections.abc import Mapping
 
 from agent import config as agent
 from webhook import annotations, containers, guards, patch
@@ -39,21 +38,18 @@ def _decide(pod: Pod, namespace: str, catalog: LoadedCatalog, settings: Operator
     found = guards.leftovers(pod, catalog.cluster)
     if found:
         return guards.refuse_leftovers(found)
-    asked = annotations.ours(pod.annotations)
-    if not asked:
+    if not pod.annotations:
         return Skip("not-annotated")
-    if asked.get("inject") == "false":
+    if not annotations.asks(pod.annotations):
         return Skip("opted-out")
-    return _answer(pod, namespace, asked, catalog=catalog, settings=settings)
+    return _answer(pod, namespace, catalog=catalog, settings=settings)
 
 
-def _answer(
-    pod: Pod, namespace: str, asked: Mapping[str, str], *, catalog: LoadedCatalog, settings: OperatorSettings
-) -> Outcome:
+def _answer(pod: Pod, namespace: str, *, catalog: LoadedCatalog, settings: OperatorSettings) -> Outcome:
     too_many = guards.too_many_containers(pod)
     if too_many:
         return refuse([too_many])
-    wanted, problems = annotations.parse(asked)
+    wanted, problems = annotations.parse(pod.annotations)
     placement, misplaced = place(pod, wanted.containers, settings.proxies)
     problems += [*guards.unfit(pod, settings), *misplaced]
     chosen = choose_role(wanted, catalog, namespace, pod.service_account)

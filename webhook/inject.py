@@ -1,7 +1,6 @@
 """`podkeys webhook inject`: the webhook's decision about manifests, without a cluster."""
 
 import base64
-import difflib
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -10,6 +9,7 @@ import jsonpatch
 import orjson
 
 from policies.catalog_files import CatalogError
+from policies.unified import unified
 from webhook.config import LoadedCatalog, OperatorSettings
 from webhook.decide import decide
 from webhook.manifests import Manifest, ManifestError, dump, read
@@ -57,11 +57,10 @@ def shown(manifest: Manifest, response: dict[str, Any], *, diff: bool) -> str:
     after = dump(mutated(manifest.pod, response))
     if not diff:
         return after
-    lines = difflib.unified_diff(
+    lines = unified(
         dump(manifest.pod).splitlines(keepends=True),
         after.splitlines(keepends=True),
-        f"{manifest.origin} as created",
-        f"{manifest.origin} as admitted",
+        (f"{manifest.origin} as created", f"{manifest.origin} as admitted"),
     )
     return "".join(lines)
 

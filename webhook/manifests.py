@@ -16,6 +16,8 @@ from webhook.workloads import TEMPLATES, at, created, template
 
 DEFAULT_NAMESPACE = "default"
 MAX_SIZE = 8 * 1024 * 1024  # of one document with its aliases written out; Kubernetes takes less
+# Of lists and objects; near 250 orjson, which writes the review, writes past the end of its memory
+MAX_DEPTH = 100
 MAX_NAME = 253  # Kubernetes refuses longer ones; here any text may stand
 # What YAML 1.1 or 1.2 readers, not PyYAML's, take for a number, a date or a truth value
 _AMBIGUOUS = re.compile(r"[-+]?[.0-9][0-9a-fA-FxXoO_.:+-]*|[yYnN]")
@@ -85,7 +87,19 @@ def read(text: str, namespace: str | None = None) -> list[Manifest]:
         raise ManifestError(
             f"got a document of more than {MAX_SIZE} characters, its aliases written out, expected what Kubernetes can keep"
         )
+    if any(_is_deeper(document, MAX_DEPTH) for document in documents):
+        raise ManifestError(
+            f"got lists and objects nested more than {MAX_DEPTH} deep, expected a Kubernetes manifest"
+        )
     return [pod for document in documents if document is not None for pod in _pods(document, namespace)]
+
+
+def _is_deeper(value: object, most: int) -> bool:
+    """Of a document that is not too large."""
+    if not isinstance(value, dict | list | tuple):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return most == 0 or any(_is_deeper(item, most - 1) for item in inner)
 
 
 def _size(value: object, known: dict[int, int]) -> int:

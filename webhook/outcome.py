@@ -1,9 +1,11 @@
 """What the webhook decides about a pod: outcomes are values, each with a reason code that metrics can count."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, get_args
+
+from webhook.wording import meant
 
 Reason = Literal[
     # allowed
@@ -33,11 +35,25 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 @dataclass(frozen=True, slots=True)
+class Misnamed:
+    """A name that may be a slip for one of `known`; where it is near none of them, `otherwise` is said."""
+
+    name: str
+    known: tuple[str, ...]
+    prefix: str = ""
+    otherwise: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to change; `message` says what was got, what was expected and what to do."""
+    """One thing to change; `message` says what was got, what was expected and what to do.
+
+    `misnamed`: where a name is wrong, what the message ends with depends on the names that are near.
+    """
 
     reason: Reason
     message: str
+    misnamed: Misnamed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,8 @@ class Skip:
 
 
 MAX_REPORTED = 20
+# Each compares a name with many, all of which may be the pod's; who has read five knows where to look
+MAX_HINTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +107,16 @@ def first(problems: Iterable[Problem]) -> list[Problem]:
 
 def refuse(problems: Sequence[Problem]) -> Deny:
     """All problems in one refusal, under the first one's reason; at least one is given."""
-    return Deny(problems[0].reason, tuple(problem.message for problem in problems))
+    return Deny(problems[0].reason, tuple(_messages(problems[: MAX_REPORTED + 1])))
+
+
+def _messages(problems: Iterable[Problem]) -> Iterator[str]:
+    hints = MAX_HINTS
+    for problem in problems:
+        slip = problem.misnamed
+        if slip is None:
+            yield problem.message
+            continue
+        hint = meant(slip.name, slip.known, slip.prefix) if hints else ""
+        hints -= bool(hints)
+        yield problem.message + (hint or slip.otherwise)

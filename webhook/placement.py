@@ -1,12 +1,12 @@
 """Where in the pod things go: which containers get the mounts, and after which proxies ours start. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from webhook.annotations import PREFIX
-from webhook.outcome import Problem, first
+from webhook.outcome import Misnamed, Problem, first
 from webhook.pod import Container, Pod
-from webhook.wording import listed, meant, quote
+from webhook.wording import listed, quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ def place(pod: Pod, names: Sequence[str], proxies: Sequence[str]) -> tuple[Place
         if index >= position
     ]
     if names:
-        targets = tuple(target for target in (*later, *apps) if target.container.name in names)
-        known = {target.container.name for target in targets}
-        unknown = sorted(set(names) - known)
-        return Placement(position, targets), first(_not_a_target(pod, name, apps + later) for name in unknown)
+        wanted = frozenset(names)
+        targets = tuple(target for target in (*later, *apps) if target.container.name in wanted)
+        unknown = sorted(wanted.difference(target.container.name for target in targets))
+        return Placement(position, targets), first(_not_targets(pod, unknown, apps + later))
     targets = tuple(target for target in apps if target.container.name not in proxies)
     return Placement(position, targets), [] if targets else [_no_target(pod)]
 
@@ -64,15 +64,19 @@ def _no_target(pod: Pod) -> Problem:
     )
 
 
-def _not_a_target(pod: Pod, name: str, targets: Sequence[Target]) -> Problem:
-    got = f"{PREFIX}containers: got {quote(name)}"
-    if any(container.name == name for container in pod.init_containers or ()):
-        return Problem(
-            "containers",
-            f"{got}, an init container that runs before podkeys-init, when there are no files yet; remove it",
-        )
-    known = [target.container.name for target in targets]
-    return Problem(
-        "containers",
-        f"{got}, which the pod does not have; expected some of {listed(known)}{meant(name, known)}",
-    )
+def _not_targets(pod: Pod, names: Sequence[str], targets: Sequence[Target]) -> Iterator[Problem]:
+    known = tuple(target.container.name for target in targets)
+    expected = listed(known)
+    early = {container.name for container in pod.init_containers or ()}
+    for name in names:
+        got = f"{PREFIX}containers: got {quote(name)}"
+        if name in early:
+            yield Problem(
+                "containers",
+                f"{got}, an init container that runs before podkeys-init, when there are no files yet; remove it",
+            )
+        else:
+            slip = Misnamed(name, known)
+            yield Problem(
+                "containers", f"{got}, which the pod does not have; expected some of {expected}", slip
+            )

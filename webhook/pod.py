@@ -4,24 +4,30 @@ An absent field and a null one are the same to Kubernetes. Where a patch must ad
 the list is None; `()` is a list that is there and empty.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from webhook.resources import is_guaranteed
-from webhook.wording import describe
-
-T = TypeVar("T")
-
-MAX_PARTS = (
-    10_000  # at some 150 bytes each, near what Kubernetes can keep of a pod; a few microseconds to read each
+from webhook.annotations import PREFIX, asks, ours
+from webhook.fields import (
+    MalformedError,
+    flag,
+    get,
+    list_or_empty,
+    object_or_empty,
+    objects,
+    required_object,
+    text,
+    texts,
 )
+from webhook.layout import CONTAINERS, VOLUMES
+from webhook.resources import is_guaranteed
+from webhook.wording import describe, quote
 
-_KINDS = {str: "text", bool: "true or false", int: "a whole number", list: "a list", dict: "an object"}
+MAX_CONTAINERS = 250
+MAX_PARTS = 10_000  # at some 150 bytes each, near what Kubernetes can keep of a pod; a microsecond or two to read each
 
-
-class MalformedError(ValueError):
-    """A field has a type that Kubernetes would not accept. The message names it."""
+_CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +68,11 @@ class Security:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """`service_account` is empty where the pod names none.
+    """`annotations` are those under our prefix, as `annotations.ours` returns them; `service_account` is empty where the pod names none.
 
     Its namespace is the review's: what metadata says of it was written by the pod's author.
-    `shared_resources` are the kinds of resources that the pod sets for all its containers together.
+    `shared_resources` are the kinds of resources that the pod sets for all its containers together. Of more than
+    MAX_CONTAINERS in one list no more than one over it are read.
     """
 
     annotations: Mapping[str, str]
@@ -90,19 +97,31 @@ class Pod:
 
 
 def parse(item: Mapping[str, Any]) -> Pod:
-    """A v1 Pod's JSON → Pod. Raises MalformedError."""
-    metadata = _object(item, "metadata", "")
-    spec = _object(item, "spec", "")
-    _check_size(spec)
-    security = _get(spec, "securityContext", dict, "spec")
+    """A v1 Pod's JSON → Pod. Raises MalformedError.
+
+    A pod that asks for nothing is never too large: of too many parts, what is not called as ours is left out.
+    """
+    metadata = required_object(item, "metadata", "")
+    spec = required_object(item, "spec", "")
+    annotations = _annotations(metadata)
+    count = _size(spec)
+    if count > MAX_PARTS and asks(annotations):
+        raise MalformedError(
+            f"spec: got {count} containers, volumes, mounts and variables, expected at most {MAX_PARTS} in all; "
+            "make it several pods"
+        )
+    most = max(len(list_or_empty(spec, key)) for key in _CONTAINER_LISTS)
+    if not asks(annotations) and (count > MAX_PARTS or most > MAX_CONTAINERS):
+        spec = _called_as_ours(spec)
+    security = get(spec, "securityContext", dict, "spec")
     return Pod(
-        annotations=_annotations(metadata),
-        service_account=_text(spec, "serviceAccountName", "spec") or _text(spec, "serviceAccount", "spec"),
-        restart_policy=_text(spec, "restartPolicy", "spec") or "Always",
-        dns_policy=_text(spec, "dnsPolicy", "spec") or "ClusterFirst",
-        host_network=_flag(spec, "hostNetwork", "spec"),
-        host_pid=_flag(spec, "hostPID", "spec"),
-        share_processes=_flag(spec, "shareProcessNamespace", "spec"),
+        annotations=annotations,
+        service_account=text(spec, "serviceAccountName", "spec") or text(spec, "serviceAccount", "spec"),
+        restart_policy=text(spec, "restartPolicy", "spec") or "Always",
+        dns_policy=text(spec, "dnsPolicy", "spec") or "ClusterFirst",
+        host_network=flag(spec, "hostNetwork", "spec"),
+        host_pid=flag(spec, "hostPID", "spec"),
+        share_processes=flag(spec, "shareProcessNamespace", "spec"),
         windows=_is_windows(spec),
         security=None if security is None else _security(security),
         containers=_containers(spec, "containers") or (),
@@ -113,79 +132,97 @@ def parse(item: Mapping[str, Any]) -> Pod:
     )
 
 
-def _check_size(spec: Mapping[str, Any]) -> None:
-    """Before anything of them is read: three MiB have room for a million empty ones, which would take seconds."""
-    containers = [
-        container
-        for key in ("containers", "initContainers", "ephemeralContainers")
-        for container in _items(spec, key, "spec") or ()
-    ]
-    lists = [containers, spec.get("volumes"), *(container.get("volumeMounts") for container in containers)]
-    count = sum(len(item) for item in lists if type(item) is list)  # another type is refused where it is read
+def _size(spec: Mapping[str, Any]) -> int:
+    """Before anything of them is read: three MiB have room for many, and each costs more to read than to count."""
+    containers = [item for key in _CONTAINER_LISTS for item in list_or_empty(spec, key) if type(item) is dict]
+    volumes = [item for item in list_or_empty(spec, "volumes") if type(item) is dict]
+    count = len(containers) + len(volumes)
     if count > MAX_PARTS:
-        raise MalformedError(
-            f"spec: got {count} containers, volumes and mounts, expected at most {MAX_PARTS} in all; make it several pods"
-        )
+        return count
+    sources = (
+        list_or_empty(object_or_empty(volume, "projected"), "sources")
+        for volume in volumes
+        if "projected" in volume
+    )
+    inner = (list_or_empty(container, key) for container in containers for key in ("volumeMounts", "env"))
+    return count + sum(map(len, sources)) + sum(map(len, inner))
+
+
+def _called_as_ours(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The names of its containers and volumes that only we may add."""
+    lists = {**dict.fromkeys(_CONTAINER_LISTS, CONTAINERS), "volumes": VOLUMES}
+    return {
+        key: [
+            {"name": item["name"]}
+            for item in list_or_empty(spec, key)
+            if type(item) is dict and item.get("name") in ours
+        ]
+        for key, ours in lists.items()
+    }
 
 
 def _annotations(metadata: Mapping[str, Any]) -> dict[str, str]:
-    found = _get(metadata, "annotations", dict, "metadata") or {}
-    for name, value in found.items():
+    """Ours alone: there may be thousands of others, of which none is looked at."""
+    chosen = ours(get(metadata, "annotations", dict, "metadata") or {})
+    for name, value in chosen.items():
         if type(value) is not str:
             raise MalformedError(
-                f"metadata.annotations[{name!r:.80}]: got {describe(value)}, expected text: put the value in quotes"
+                f"metadata.annotations[{quote(name if '/' in name else PREFIX + name)}]: got {describe(value)}, "
+                "expected text: put the value in quotes"
             )
-    return found
+    return chosen
 
 
 def _is_windows(spec: Mapping[str, Any]) -> bool:
-    system = _get(spec, "os", dict, "spec") or {}
-    selector = _get(spec, "nodeSelector", dict, "spec") or {}
+    system = get(spec, "os", dict, "spec") or {}
+    selector = get(spec, "nodeSelector", dict, "spec") or {}
     return system.get("name") == "windows" or selector.get("kubernetes.io/os") == "windows"
 
 
 def _security(item: Mapping[str, Any]) -> Security:
     at = "spec.securityContext"
-    groups = _get(item, "supplementalGroups", list, at)
+    groups = get(item, "supplementalGroups", list, at)
     if groups is not None and not all(type(group) is int for group in groups):
         raise MalformedError(f"{at}.supplementalGroups: expected a list of whole numbers")
     return Security(
-        _get(item, "runAsUser", int, at),
-        _get(item, "fsGroup", int, at),
+        get(item, "runAsUser", int, at),
+        get(item, "fsGroup", int, at),
         None if groups is None else tuple(groups),
     )
 
 
 def _containers(spec: Mapping[str, Any], key: str) -> tuple[Container, ...] | None:
-    items = _items(spec, key, "spec")
+    items = objects(spec, key, "spec")
     if items is None:
         return None
-    return tuple(_container(item, f"spec.{key}[{index}]") for index, item in enumerate(items))
+    return tuple(
+        _container(item, f"spec.{key}[{index}]") for index, item in enumerate(items[: MAX_CONTAINERS + 1])
+    )
 
 
 def _container(item: Mapping[str, Any], at: str) -> Container:
     mounts_at, env_at = f"{at}.volumeMounts", f"{at}.env"  # once: a container may have hundreds
-    mounts = _items(item, "volumeMounts", at)
-    env = _items(item, "env", at)
-    security = _get(item, "securityContext", dict, at) or {}
+    mounts = objects(item, "volumeMounts", at)
+    env = objects(item, "env", at)
+    security = get(item, "securityContext", dict, at) or {}
     return Container(
-        name=_text(item, "name", at),
-        mounts=None if mounts is None else tuple(_mount(mount, mounts_at) for mount in mounts),
-        variables=None if env is None else tuple(_text(entry, "name", env_at) for entry in env),
+        name=text(item, "name", at),
+        mounts=None if mounts is None else _mounts(mounts, mounts_at),
+        variables=None if env is None else texts(env, "name", env_at),
         file_volumes=tuple(
             _file_volume(entry, env_at) for entry in env or () if entry.get("valueFrom") is not None
         ),
-        run_as_user=_get(security, "runAsUser", int, f"{at}.securityContext"),
-        always=_text(item, "restartPolicy", at) == "Always",
+        run_as_user=get(security, "runAsUser", int, f"{at}.securityContext"),
+        always=text(item, "restartPolicy", at) == "Always",
         guaranteed=is_guaranteed(*_resources(item, at)),
     )
 
 
 def _resources(item: Mapping[str, Any], at: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Limits and requests."""
-    found = _get(item, "resources", dict, at) or {}
+    found = get(item, "resources", dict, at) or {}
     at = f"{at}.resources"
-    return _get(found, "limits", dict, at) or {}, _get(found, "requests", dict, at) or {}
+    return get(found, "limits", dict, at) or {}, get(found, "requests", dict, at) or {}
 
 
 def _shared_resources(spec: Mapping[str, Any]) -> frozenset[str]:
@@ -193,65 +230,31 @@ def _shared_resources(spec: Mapping[str, Any]) -> frozenset[str]:
     return frozenset((*limits, *requests))
 
 
-def _mount(item: Mapping[str, Any], at: str) -> Mount:
-    return Mount(_text(item, "name", at), _text(item, "mountPath", at))
+def _mounts(items: Sequence[Mapping[str, Any]], at: str) -> tuple[Mount, ...]:
+    return tuple(map(Mount, texts(items, "name", at), texts(items, "mountPath", at)))
 
 
 def _file_volume(entry: Mapping[str, Any], at: str) -> str:
-    source = _object(entry, "valueFrom", at)
-    reference = _get(source, "fileKeyRef", dict, f"{at}.valueFrom") or {}
-    return _text(reference, "volumeName", f"{at}.valueFrom.fileKeyRef")
+    source = required_object(entry, "valueFrom", at)
+    reference = get(source, "fileKeyRef", dict, f"{at}.valueFrom") or {}
+    return text(reference, "volumeName", f"{at}.valueFrom.fileKeyRef")
 
 
 def _volumes(spec: Mapping[str, Any]) -> tuple[Volume, ...] | None:
-    items = _items(spec, "volumes", "spec")
+    items = objects(spec, "volumes", "spec")
     if items is None:
         return None
     return tuple(_volume(item, f"spec.volumes[{index}]") for index, item in enumerate(items))
 
 
 def _volume(item: Mapping[str, Any], at: str) -> Volume:
-    projected = _get(item, "projected", dict, at) or {}
-    tokens = [
-        _get(source, "serviceAccountToken", dict, f"{at}.projected.sources") or {}
-        for source in _items(projected, "sources", f"{at}.projected") or ()
-    ]
+    projected = get(item, "projected", dict, at)
     return Volume(
-        _text(item, "name", at),
-        tuple(_text(token, "audience", f"{at}.projected.sources.serviceAccountToken") for token in tokens),
+        text(item, "name", at), () if projected is None else _audiences(projected, f"{at}.projected")
     )
 
 
-def _get(item: Mapping[str, Any], key: str, kind: type[T], at: str) -> T | None:
-    value = item.get(key)
-    if value is None or type(value) is kind:  # exact: bool is an int too
-        return value
-    where = f"{at}.{key}" if at else key
-    raise MalformedError(f"{where}: got {describe(value)}, expected {_KINDS[kind]}")
-
-
-def _object(item: Mapping[str, Any], key: str, at: str) -> dict[str, Any]:
-    found = _get(item, key, dict, at)
-    if found is None:
-        raise MalformedError(
-            f"{at}.{key}: got nothing, expected an object"
-            if at
-            else f"{key}: got nothing, expected an object"
-        )
-    return found
-
-
-def _text(item: Mapping[str, Any], key: str, at: str) -> str:
-    return _get(item, key, str, at) or ""
-
-
-def _flag(item: Mapping[str, Any], key: str, at: str) -> bool:
-    return _get(item, key, bool, at) or False
-
-
-def _items(item: Mapping[str, Any], key: str, at: str) -> list[dict[str, Any]] | None:
-    values = _get(item, key, list, at)
-    for index, value in enumerate(values or ()):
-        if type(value) is not dict:
-            raise MalformedError(f"{at}.{key}[{index}]: got {describe(value)}, expected an object")
-    return values
+def _audiences(projected: Mapping[str, Any], at: str) -> tuple[str, ...]:
+    sources, at = objects(projected, "sources", at) or (), f"{at}.sources"
+    tokens = [get(source, "serviceAccountToken", dict, at) or {} for source in sources]
+    return texts(tokens, "audience", f"{at}.serviceAccountToken")

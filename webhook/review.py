@@ -11,10 +11,12 @@ from typing import Any
 
 import orjson
 
-from webhook.annotations import ours
+from webhook.annotations import any_ours
+from webhook.density import request_uid, too_many_values
+from webhook.fields import MalformedError
 from webhook.forecast import advice, forecast
 from webhook.outcome import Deny, Inject, Outcome
-from webhook.pod import MalformedError, Pod
+from webhook.pod import Pod
 from webhook.pod import parse as parse_pod
 from webhook.wording import describe
 from webhook.workloads import at, created, template
@@ -61,6 +63,9 @@ def parse_workload(body: bytes) -> AdmissionRequest:
 
 
 def _parse(body: bytes, read: Callable[[str, Mapping[str, Any]], AdmissionRequest]) -> AdmissionRequest:
+    dense = too_many_values(body)
+    if dense:
+        return _unread(request_uid(body), dense)
     try:
         top = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -90,6 +95,12 @@ def _request(top: object) -> tuple[Mapping[str, Any], str]:
     return request, uid
 
 
+def _unread(uid: str, problem: str) -> AdmissionRequest:
+    if not uid:
+        raise NotAReview(f"request: {problem}")
+    return AdmissionRequest(uid, API_VERSION, problem=f"request: {problem}")
+
+
 def _pod_review(uid: str, request: Mapping[str, Any]) -> AdmissionRequest:
     review = _without_pod(uid, request)
     if (review.operation, review.resource) != ("CREATE", "pods"):
@@ -111,15 +122,15 @@ def _workload_review(uid: str, request: Mapping[str, Any]) -> AdmissionRequest:
         item if isinstance(item, dict) else {} for item in (request.get("object"), request.get("oldObject"))
     )
     found = template(workload)
-    if found is None or not _asks(found) or _equal(found, template(before)):
+    if found is None or not _annotated(found) or _equal(found, template(before)):
         return review
     name = at(workload, "metadata", "name") or at(workload, "metadata", "generateName")
     return replace(review, pod=parse_pod(created(found, name)))
 
 
-def _asks(pod_template: Mapping[str, Any]) -> bool:
-    annotations = at(pod_template, "metadata", "annotations")
-    return isinstance(annotations, dict) and bool(ours(annotations))
+def _annotated(pod: Mapping[str, Any]) -> bool:
+    annotations = at(pod, "metadata", "annotations")
+    return isinstance(annotations, dict) and any_ours(annotations)
 
 
 def _equal(one: object, other: object) -> bool:

@@ -8,9 +8,9 @@ from policies.catalog import Certificate, Cluster, Identity, NamespaceCatalog, R
 from webhook.annotations import OPTIONS, PREFIX, FileOptions, InjectionRequest
 from webhook.config import LoadedCatalog
 from webhook.layout import IDENTITY, secret_path
-from webhook.outcome import Problem, first
+from webhook.outcome import Misnamed, Problem, first
 from webhook.values import EnvEntry, Names
-from webhook.wording import clip, listed, meant, quote
+from webhook.wording import clip, listed, quote
 
 Entry = TypeVar("Entry", Secret, Certificate)
 
@@ -73,7 +73,8 @@ def _named(name: str, here: NamespaceCatalog) -> Role | Problem:
     return role or Problem(
         "role",
         f"{PREFIX}role: got {quote(name)}, expected a role of namespace {here.namespace}: "
-        f"{listed(here.roles)}{meant(name, here.roles)}",
+        f"{listed(here.roles)}",
+        Misnamed(name, tuple(here.roles)),
     )
 
 
@@ -149,12 +150,14 @@ def _undeclared(kind: str, names: Names, role: Role, declared: Mapping[str, Entr
             f"{PREFIX}{kind}: got all, but role {role.name} declares no {kind}; "
             f"declare some in role file {role.source}, or remove the annotation",
         )
-    for name in sorted(set(names.names) - set(declared)):
-        so = "; separate names by commas" if len(name.split()) > 1 else meant(name, declared)
+    known, declares = tuple(declared), listed(declared)
+    for name in sorted(set(names.names).difference(declared)):
+        joined = len(name.split(maxsplit=1)) > 1
         yield Problem(
             "undeclared",
-            f"{PREFIX}{kind}: got {quote(name)}, which role {role.name} does not declare "
-            f"(it declares {listed(declared)}); to add it, change role file {role.source}{so}",
+            f"{PREFIX}{kind}: got {quote(name)}, which role {role.name} does not declare (it declares {declares}); "
+            f"to add it, change role file {role.source}{'; separate names by commas' if joined else ''}",
+            None if joined else Misnamed(name, known),
         )
 
 
@@ -174,15 +177,17 @@ def _env(request: InjectionRequest, role: Role, cluster: Cluster) -> Iterator[Pr
             f"{PREFIX}env: needs kubelets of {_version(ENV_SINCE)}, but cluster {cluster.name} has some of "
             f"{_version(cluster.min_kubelet)}; read files instead ({PREFIX}secrets), or upgrade the nodes",
         )
+    allowed = tuple(name for name, entry in role.secrets.items() if entry.env)
+    allows = listed(allowed)
     for item in request.env:
         secret = role.secrets.get(item.entry)
         got = f"{PREFIX}env: got {clip(item.variable, 80)}={clip(item.entry, 80)}"
         if secret is None:
-            allowed = [name for name, entry in role.secrets.items() if entry.env]
             yield Problem(
                 "env",
-                f"{got}, which role {role.name} does not declare (it allows {listed(allowed)} in the environment); "
-                f"to add it, change role file {role.source}{meant(item.entry, allowed)}",
+                f"{got}, which role {role.name} does not declare (it allows {allows} in the environment); "
+                f"to add it, change role file {role.source}",
+                Misnamed(item.entry, allowed),
             )
         elif secret.engine == "database":
             yield Problem(
@@ -208,6 +213,8 @@ def _not_selected(request: InjectionRequest, selection: Selection) -> Iterator[P
     with_mode = secrets | {item.name for item in selection.certificates}
     if request.identity:
         with_mode |= {IDENTITY}
+    known = {option: tuple(sorted(with_mode if option == "mode" else secrets)) for option in OPTIONS}
+    gets = {option: listed(names) for option, names in known.items()}
     for entry, options in request.options.items():
         for option in OPTIONS:
             selected = with_mode if option == "mode" else secrets
@@ -215,7 +222,8 @@ def _not_selected(request: InjectionRequest, selection: Selection) -> Iterator[P
                 yield Problem(
                     "not-selected",
                     f"{PREFIX}{option}.{clip(entry, 80)}: got a setting for {quote(entry)}, which this pod does not get "
-                    f"(it gets {listed(selected)}); ask for it, or remove the annotation{meant(entry, selected)}",
+                    f"(it gets {gets[option]}); ask for it, or remove the annotation",
+                    Misnamed(entry, known[option]),
                 )
 
 

@@ -1,16 +1,19 @@
 """Values of annotations: text → what it means, or WrongValueError. Pure; knows nothing of roles or of the pod."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from agent.config import OnChange
-from webhook.wording import clip, meant, quote
+from webhook.outcome import Misnamed
+from webhook.wording import clip, quote
 
 Sidecar = Literal["auto", "true", "false"]
 FORMATS = ("json", "dotenv", "properties", "raw")
 
 MAX_NAMES = 200
+MAX_SEPARATORS = 2000  # empty items don't count as names, but are read
 MAX_FILE_NAME = 100
 MAX_KEY = 253
 MAX_VARIABLE = 253
@@ -25,6 +28,10 @@ _PLACEHOLDER = re.compile(r"\{\{\s*[^{}\s][^{}]*\}\}")  # as the agent reads it,
 
 class WrongValueError(ValueError):
     """An annotation's value. The message says what was got and expected, without the annotation's name."""
+
+    def __init__(self, message: str, misnamed: Misnamed | None = None) -> None:
+        super().__init__(message)
+        self.misnamed = misnamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +56,28 @@ class EnvEntry:
 
 def items(text: str) -> tuple[str, ...]:
     """Separated by commas or newlines; blanks around an item, and empty items, don't count."""
-    found = tuple(item.strip() for item in re.split(r"[,\n]", text) if item.strip())
+    separators = text.count(",") + text.count("\n")
+    if separators > MAX_SEPARATORS:
+        raise WrongValueError(f"got {separators} commas and new lines, expected at most {MAX_NAMES} entries")
+    found = tuple(item for item in map(str.strip, text.replace("\n", ",").split(",")) if item)
     if not found:
         raise WrongValueError(f"got {quote(text)}, expected at least one name; or remove the annotation")
     if len(found) > MAX_NAMES:
         raise WrongValueError(f"got {len(found)} entries, expected at most {MAX_NAMES}")
-    repeated = next((item for position, item in enumerate(found) if item in found[:position]), None)
+    repeated = _repeated(found)
     if repeated is not None:
         raise WrongValueError(f"got {quote(repeated)} twice, expected it once")
     return found
+
+
+def _repeated(texts: Iterable[str]) -> str | None:
+    """The first one that stands there a second time."""
+    seen: set[str] = set()
+    for item in texts:
+        if item in seen:
+            return item
+        seen.add(item)
+    return None
 
 
 def names(text: str) -> Names:
@@ -89,8 +109,7 @@ def sidecar(text: str) -> str:
 
 def env(text: str) -> tuple[EnvEntry, ...]:
     entries = tuple(_env_entry(item) for item in items(text))
-    chosen = [entry.variable for entry in entries]
-    repeated = next((name for position, name in enumerate(chosen) if name in chosen[:position]), None)
+    repeated = _repeated(entry.variable for entry in entries)
     if repeated is not None:
         raise WrongValueError(f"got the variable {clip(repeated, 80)} twice, expected it once")
     return tuple(sorted(entries, key=lambda entry: entry.variable))
@@ -136,7 +155,7 @@ def file_name(text: str) -> str:
 def file_format(text: str) -> str:
     if text not in FORMATS:
         raise WrongValueError(
-            f"got {quote(text)}, expected one of {', '.join(FORMATS)}{meant(text, FORMATS)}"
+            f"got {quote(text)}, expected one of {', '.join(FORMATS)}", Misnamed(text, FORMATS)
         )
     return text
 

@@ -1,11 +1,11 @@
 """How refusals quote what they were given: short, on one line, whatever a pod holds. Pure."""
 
-import difflib
 from collections.abc import Iterable
+
+from policies.nearest import nearest
 
 MAX_QUOTED = 60
 MAX_LISTED = 12
-MAX_COMPARED = 64  # difflib's time grows with the square of the length
 
 
 def clip(text: str, length: int) -> str:
@@ -41,7 +41,7 @@ def listed(names: Iterable[str], *, nothing: str = "none") -> str:
     return shown if len(found) <= MAX_LISTED else f"{shown} and {len(found) - MAX_LISTED} more"
 
 
-def meant(got: str, known: Iterable[str], prefix: str = "") -> str:
+def meant(name: str, known: Iterable[str], prefix: str = "") -> str:
     """`; did you mean X?`, or nothing when no known name is close."""
-    close = difflib.get_close_matches(got.lower(), sorted(known), n=1) if len(got) <= MAX_COMPARED else []
+    close = nearest(name, known)
     return f"; did you mean {prefix}{clip(close[0], MAX_QUOTED)}?" if close else ""

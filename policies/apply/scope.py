@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 from policies import names
 from policies.apply.errors import TargetError
 from policies.apply.state import Desired, role_of
+from policies.nearest import ONCE
+from policies.nearest import nearest as nearest_names
 
 _NEAREST = 3
 
@@ -61,7 +62,8 @@ def nearest(target: str, roles: Iterable[str]) -> list[str]:
     """Which of `NAMESPACE/ROLE` may have been meant, the likeliest first: also by a role without its namespace."""
     known = sorted(roles)
     same = [role for role in known if role.partition("/")[2] == target]
-    near = get_close_matches(target, [*known, *{role.partition("/")[0] for role in known}], _NEAREST)
+    namespaces = dict.fromkeys(role.partition("/")[0] for role in known)
+    near = nearest_names(target, [*known, *namespaces], _NEAREST, compared=ONCE)
     return [*same, *near][:_NEAREST]
 
 

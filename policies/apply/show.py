@@ -4,7 +4,6 @@ What comes from the tree or the server may hold control characters that would hi
 are shown escaped.
 """
 
-import difflib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from policies.apply.compare import ABSENT
 from policies.apply.outcome import Notes, Outcome, counts
 from policies.apply.plan import Change, Plan, Step
 from policies.apply.tokens import Revocation
+from policies.unified import unified
 
 _COLOURS = {"create": "green", "update": "yellow", "delete": "red", "revoke": "red"}
 _SIGNS = {"create": "+", "update": "~", "delete": "-", "revoke": "-"}
@@ -143,7 +143,7 @@ def _change_lines(change: Change) -> Iterator[str]:
 def _policy_lines(old: str, new: str) -> Iterator[str]:
     """The unified diff without its two file names: the line above says which policy. New: all its lines."""
     colours = {"+": "green", "-": "red", "@": "cyan"}
-    diff = list(difflib.unified_diff(_lines(old), _lines(new), lineterm=""))
+    diff = unified(_lines(old), _lines(new), end="")
     for line in diff[2 if old else 3 :]:
         yield click.style(f"      {plain(line)}", fg=colours.get(line[:1]))
 

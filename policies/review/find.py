@@ -1,8 +1,7 @@
 """From what a person calls a subject to the subjects that are meant."""
 
-import difflib
-
 from policies.acl.logins import Account
+from policies.nearest import ONCE, nearest
 from policies.review.errors import ReviewError
 from policies.review.globs import fits
 from policies.review.inventory import Inventory
@@ -58,7 +57,8 @@ def _meant(inventory: Inventory, name: str) -> str:
     known = [subject.name for subject in subjects(inventory)]
     accounts = (account for role in inventory.roles for account in role.accounts if not account.selector)
     names = dict.fromkeys([*(f"{one.namespace}/{one.name}" for one in accounts), *known])
-    near = difflib.get_close_matches(name, names, n=3)
+    same = [other for other in names if other.rpartition("/")[2] == name]
+    near = list(dict.fromkeys([*same, *nearest(name, names, 3, compared=ONCE)]))[:3]
     return (
         f"did you mean {' or '.join(near)}?"
         if near

@@ -1,8 +1,8 @@
 """What a role may ask of the clusters that it runs in. Each check yields the field and what is wrong with it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 
+from policies.nearest import nearest
 from policies.roles.role import Draft
 from policies.roles.texts import SERVERS_OWN, spoken
 from policies.roles.types import Cluster, RunsAs, Secret, SecretsBelow, ServiceRole
@@ -36,7 +36,7 @@ def _clusters_exist(role: ServiceRole, clusters: Mapping[str, Cluster]) -> Itera
 
 
 def unknown_cluster(name: str, clusters: Mapping[str, Cluster]) -> str:
-    near = get_close_matches(name, clusters, 1)
+    near = nearest(name, clusters)
     known = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(clusters)[:10]) or 'none'}"
     return f"got {name!r}, expected a cluster that has a file; {known}"
 

@@ -3,18 +3,19 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TypeVar, cast
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from policies.errors import Problem
+from policies.nearest import nearest
 from policies.roles.document import shown
 from policies.roles.texts import Check, duration
 
 Word = TypeVar("Word", bound=str)
 
 MAX_ITEMS = 200  # a role that needs more is several roles; places times entries stay few
+MAX_UNKNOWN = 20  # keys of one mapping that are named; a file has room for a hundred thousand
 
 
 class Fields:
@@ -59,14 +60,20 @@ class Fields:
             return {}
         known = required + optional
         found: dict[str, Node] = {}
+        unknown = 0
         for key, value in node.value:
             name = key.value if isinstance(key, ScalarNode) else ""
             if name not in known:
+                unknown += 1
+                if unknown > MAX_UNKNOWN:
+                    continue
                 self._report_key(key, at, f"unknown key: got {shown(key)}, expected {_expected(name, known)}")
             elif name in found:
                 self._report_key(key, at, f"duplicate key: got {name} again, expected it once; remove one")
             else:
                 found[name] = self._places[_join(at, name)] = value
+        if unknown > MAX_UNKNOWN:
+            self.report(at, f"got {unknown} unknown keys, expected none; the first {MAX_UNKNOWN} are named")
         missing = [name for name in required if name not in found]
         if missing:
             self.report(at, f"got no {' and no '.join(missing)}, expected {', '.join(required)}")
@@ -181,9 +188,7 @@ def _exactly(wanted: str) -> Callable[[str], str | None]:
 
 
 def _expected(name: str, known: tuple[str, ...]) -> str:
-    near = get_close_matches(name, known, 1, 0.6) or [
-        word for word in known if name and word.startswith(name)
-    ]
+    near = nearest(name, known) or [word for word in known if name and word.startswith(name)]
     expected = f"one of {', '.join(known)}" if len(known) > 1 else known[0]
     return f"{expected}; did you mean {near[0]}?" if near else expected
 

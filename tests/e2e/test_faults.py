@@ -113,19 +113,27 @@ def _active(installation: Installation) -> bool:
 def test_without_the_webhook_pods_that_ask_are_refused_and_all_others_start(
     installation: Installation,
 ) -> None:
-    """A pod that asked for injection never runs without it."""
+    """A pod that asked for injection never runs without it; one that did not ask, or opted out, never waits for us."""
     del installation
-    namespaces = (NAMESPACE, "kube-system")
+    plain = {"serviceAccountName": "default"}
+    others = [
+        (NAMESPACE, pod("declines", template({"inject": "false"}, ASLEEP, **plain))),
+        *(
+            (namespace, pod("beside", template({}, ASLEEP, **plain), namespace))
+            for namespace in (NAMESPACE, "kube-system")
+        ),
+    ]
     with without_webhook():
         assert 'failed calling webhook "pods.podkeys.dev"' in refused()
         try:
-            for namespace in namespaces:
-                apply(pod("beside", template({}, ASLEEP, serviceAccountName="default"), namespace))
-            for namespace in namespaces:
-                kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/beside", "--timeout=60s")
+            apply(*(item for _, item in others))
+            for namespace, item in others:
+                name = f"pod/{item['metadata']['name']}"
+                kubectl("-n", namespace, "wait", "--for=condition=Ready", name, "--timeout=60s")
         finally:
-            for namespace in namespaces:
-                kubectl("-n", namespace, "delete", "pod", "beside", "--wait=false", "--ignore-not-found")
+            for namespace, item in others:
+                name = f"pod/{item['metadata']['name']}"
+                kubectl("-n", namespace, "delete", name, "--wait=false", "--ignore-not-found")
 
 
 def test_a_workload_made_while_the_webhook_was_away_starts_once_it_is_back(

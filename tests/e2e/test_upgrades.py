@@ -5,6 +5,7 @@ E2E_ROUNDS says how often each is repeated.
 
 import base64
 import os
+import signal
 import time
 
 from tests.e2e.creations import THREADS, without_pause
@@ -19,7 +20,8 @@ from tests.e2e.injected import (
 )
 from tests.e2e.installation import NAMESPACE, WEBHOOK, Installation, upgrade
 from tests.e2e.kubectl import apply, get, kubectl, wait_for
-from tests.e2e.workloads import pod, template, workload
+from tests.e2e.signals import sent
+from tests.e2e.workloads import template, workload
 
 ROUNDS = int(os.environ.get("E2E_ROUNDS", "2"))
 ENDS = "podkeys_serving_certificate_remaining_seconds"
@@ -30,16 +32,6 @@ for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
     pid, parent = int(stat.parent.name), int(stat.read_text().rpartition(")")[2].split()[1])
     if parent == 1 and pid != os.getpid():
         os.kill(pid, signal.SIGKILL)
-"""
-# From the node: all processes of a replica at once, as where the node kills for memory.
-KILL_ALL = """
-import os, pathlib, signal
-for folder in pathlib.Path("/proc").glob("[0-9]*"):
-    try:
-        if b"HOSTNAME={name}" in (folder / "environ").read_bytes().split(b"\\0"):
-            os.kill(int(folder.name), signal.SIGKILL)
-    except OSError:
-        pass
 """
 
 
@@ -122,14 +114,13 @@ def certificate_ends(replica: str) -> float:
 def test_a_killed_worker_loses_at_most_the_creations_that_it_had_in_hand(installation: Installation) -> None:
     """Its parent keeps the listening socket, so that new connections wait for the next worker."""
     del installation
-    victim = replicas()[0]
+    victim, before = replicas()[0], restarts()
     with without_pause() as said:
         wait_until_created(said)
         kubectl("-n", WEBHOOK, "exec", victim, "--", "/opt/podkeys/bin/python", "-c", KILL_WORKER)
         wait_until_created(said)
     assert len(failures(said)) <= THREADS, failures(said)
-    statuses = get("pod", WEBHOOK, victim)["status"]["containerStatuses"]
-    assert [status["restartCount"] for status in statuses] == [0]
+    assert restarts() == before
 
 
 def test_a_replica_that_is_killed_whole_hinders_creations_for_a_moment_and_controllers_repeat_them(
@@ -137,14 +128,6 @@ def test_a_replica_that_is_killed_whole_hinders_creations_for_a_moment_and_contr
 ) -> None:
     """The API server dials it until its kubelet has noticed; connections to the other replica are not affected."""
     del installation
-    user = {"runAsUser": 64000, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    spec = {
-        "hostPID": True,
-        "restartPolicy": "Never",
-        "serviceAccountName": "default",
-        "securityContext": user,
-    }
-    killer = pod("kills", template({}, KILL_ALL.replace("{name}", replicas()[0]), **spec), WEBHOOK)
     gated = template(CARD, schedulingGates=[{"name": "e2e.example.com/never"}])
     many = workload("Deployment", "many", gated)
     many["spec"]["replicas"] = 20
@@ -152,16 +135,46 @@ def test_a_replica_that_is_killed_whole_hinders_creations_for_a_moment_and_contr
     try:
         with without_pause() as said:
             wait_until_created(said)
-            apply(killer)
-            wait_for("the kill", lambda: any(said) or restarts() > before, 30)
-            apply(many)
-            wait_until_created(said)
-            wait_until_rolled_out()
+            with sent(signal.SIGKILL, replicas()[0]):
+                wait_for("the kill", lambda: any(said) or restarts() > before, 30)
+                apply(many)
+                wait_until_created(said)
+                wait_until_rolled_out()
         wait_for("all pods", lambda: get("deployment", NAMESPACE, "many")["status"].get("replicas") == 20, 30)
         assert {text for text in failures(said) if "failed calling webhook" not in text} == set()
     finally:
-        kubectl("-n", WEBHOOK, "delete", "pod", "kills", "--force", "--ignore-not-found")
         kubectl("-n", NAMESPACE, "delete", "deployment", "many", "--wait=false", "--ignore-not-found")
+
+
+def test_a_frozen_replica_is_out_of_the_way_in_seconds_and_replaced_without_a_person(
+    installation: Installation,
+) -> None:
+    """What was sent to it waits for the webhook's timeout, ten seconds, and is refused: one creation of each thread,
+    or two where its next one took a connection that was still kept.
+    """
+    del installation
+    victim, before = replicas()[0], restarts()
+    with without_pause() as said:
+        wait_until_created(said)
+        with sent(signal.SIGSTOP, victim):
+            wait_for("the Service to leave it out", lambda: victim not in endpoints(), 30)
+            wait_until_created(said)
+            wait_for("its end", lambda: restarts() > before)
+            wait_for("its return", lambda: victim in endpoints())
+            wait_until_created(said)
+    assert len(failures(said)) <= 2 * THREADS, failures(said)
+    assert {text for text in failures(said) if "failed calling webhook" not in text} == set()
+
+
+def endpoints() -> set[str]:
+    """The replicas that the Service sends creations to."""
+    slices = get("endpointslices", WEBHOOK, "-l", "kubernetes.io/service-name=podkeys-webhook")["items"]
+    return {
+        endpoint["targetRef"]["name"]
+        for item in slices
+        for endpoint in item["endpoints"] or ()
+        if endpoint["conditions"].get("ready")
+    }
 
 
 def restarts() -> int:

@@ -63,9 +63,9 @@ def test_a_conflict_elsewhere_is_not_in_the_way(bao: Server, made: trees.Tree) -
 @pytest.mark.parametrize(
     ("target", "meant"),
     [
-        ("payments/refund", "; the nearest there: payments/refunds, "),
+        ("payments/refund", "; the nearest there: payments/refunds; nothing was done"),
         ("refunds", "; the nearest there: payments/refunds; nothing was done"),
-        ("paymets", "; the nearest there: payments, "),
+        ("paymets", "; the nearest there: payments; nothing was done"),
         ("nowhere", "as in the tree; nothing was done"),
     ],
 )

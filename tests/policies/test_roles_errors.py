@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from policies.errors import ProblemsError
+from policies.nearest import nearest
+from policies.roles import fields
 from tests.policies import role_texts
 from tests.policies.role_texts import CLUSTER, ROLE
 
@@ -267,3 +269,22 @@ def test_a_broken_cluster_file_does_not_make_its_roles_wrong(tmp_path: Path) -> 
     """One mistake, one message: that the cluster can't be found follows from it."""
     found = problems(tmp_path, {"r.yaml": ROLE}, {"c.yaml": CLUSTER.replace("method: jwt", "method: x")})
     assert len(found) == 1
+
+
+def test_of_very_many_unknown_keys_the_first_are_named_and_the_rest_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file has room for a hundred thousand, and each name is compared with those that exist."""
+    compared: list[str] = []
+
+    def counted(name: str, known: tuple[str, ...]) -> list[str]:
+        compared.append(name)
+        return nearest(name, known)
+
+    monkeypatch.setattr(fields, "nearest", counted)
+    keys = "".join(f"  k{number}: x\n" for number in range(10_000))
+    found = problems(tmp_path, {"r.yaml": ROLE + keys}, {"c.yaml": CLUSTER})
+    assert len(compared) == fields.MAX_UNKNOWN
+    assert any(
+        "spec: got 10000 unknown keys, expected none; the first 20 are named" in text for text in found
+    )

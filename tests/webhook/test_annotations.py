@@ -4,13 +4,14 @@ import pytest
 
 from agent.config import OnChange
 from webhook.annotations import PREFIX, FileOptions, ours, parse
+from webhook.outcome import refuse
 from webhook.values import EnvEntry, Names
 
 
 def messages(annotations: dict[str, str]) -> str:
     """All problems, a line each."""
     return "\n".join(
-        problem.message for problem in parse({"inject": "true", "secrets": "all", **annotations})[1]
+        refuse([problem]).message for problem in parse({"inject": "true", "secrets": "all", **annotations})[1]
     )
 
 

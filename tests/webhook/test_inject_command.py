@@ -162,6 +162,7 @@ def test_a_pod_that_does_not_ask_is_shown_as_it_is(catalog: Path) -> None:
         ("kind: Pod\nspec: {}", "refused: this pod can't be read: metadata: got nothing"),
         ("kind: Pod\nmetadata: &a {annotations: *a}", "aliases written out"),
         ("[" * 5000, "got no YAML"),
+        ("kind: Pod\nspec: " + "[" * 200 + "]" * 200, "nested more than 100 deep"),
     ],
 )
 def test_what_is_no_manifest_is_told_and_the_exit_code_is_one(catalog: Path, text: str, said: str) -> None:

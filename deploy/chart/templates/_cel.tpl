@@ -12,6 +12,11 @@
 key.lowerAscii().startsWith('podkeys.dev/')
 {{- end }}
 
+{{/* Whether these annotations, given as an expression, ask for injection: all of ours but the exact opposite do. As annotations.asks of the program. */}}
+{{- define "podkeys.asks" -}}
+{{ . }}.exists(key, {{ include "podkeys.isOurs" . }}) && !('podkeys.dev/inject' in {{ . }} && {{ . }}['podkeys.dev/inject'] == 'false')
+{{- end }}
+
 {{- define "podkeys.isMisspelt" -}}
 key.lowerAscii().matches('^pods?-?keys?([.][a-z]+)?/') && !({{ include "podkeys.isOurs" . }})
 {{- end }}
