@@ -8,6 +8,7 @@ import yaml
 from demo import mounts, redis
 from demo.programs import podkeys
 from demo.stage import CERTIFICATE_SECONDS, CLUSTER, EXAMPLE, NAMESPACE, SECRETS, Stage
+from policies.apply.protections import Product, product
 
 FOLDERS = ("boundaries", "clusters", "roles")
 
@@ -16,9 +17,8 @@ def prepare_server(stage: Stage, stack: ExitStack) -> None:
     mounts.create(stage.server, stage.mounts)
     for path, values in SECRETS.items():
         stage.server.call("POST", f"kv/data/{path}", {"data": values})
-    version = stage.server.call("GET", "sys/health")["version"]
     stage.screen.seen(
-        f"OpenBao {version}", f"{stage.server.address}, in memory, with root token thrown away at the end"
+        str(_product(stage)), f"{stage.server.address}, in memory, with root token thrown away at the end"
     )
     stage.screen.seen(
         "mounts", "key-value, two PKI roots (serving, identity), login by service account token"
@@ -34,8 +34,12 @@ def prepare_server(stage: Stage, stack: ExitStack) -> None:
         )
 
 
+def _product(stage: Stage) -> Product:
+    return product(stage.server.call("GET", "sys/health"))
+
+
 def generate(stage: Stage) -> None:
-    """The example's files, with the demo's address and lives of seconds; nothing else changed."""
+    """The example's files, with the demo's address and lives of seconds, and without what the server lacks; nothing else changed."""
     stage.screen.step("Role files become policies that a reviewer reads")
     for name in FOLDERS:
         shutil.copytree(EXAMPLE / name, stage.folder / name)
@@ -48,6 +52,10 @@ def generate(stage: Stage) -> None:
     document = yaml.safe_load(role.read_text())
     for certificate in document["spec"]["certificates"]:
         certificate["ttl"] = f"{CERTIFICATE_SECONDS}s"
+        if _product(stage).is_vault and certificate.pop("podIP", False):
+            stage.screen.line(
+                "its PKI roles know no networks of pods, so the certificate is without podIP (docs/servers.md)"
+            )
     document["spec"]["runsAs"] = [
         place for place in document["spec"]["runsAs"] if place["cluster"] == CLUSTER
     ]
