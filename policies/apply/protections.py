@@ -21,8 +21,11 @@ _NOT_IN_VAULT: Mapping[str, Any] = {
     "allow_globs_in_identity_templates": False,
     "allowed_ip_sans_cidr": [],
     "not_after_bound": "forbid",
+    "not_before": "",
     "not_before_bound": "forbid",
 }
+# What they have besides: all is given, as with every field, so that no server decides by itself.
+_IN_VAULT_ALONE: Mapping[str, Any] = {"serial_number_source": "json"}
 _BOUNDS = ("not_after_bound", "not_before_bound")
 _RANGES = "allowed_ip_sans_cidr"
 
@@ -71,7 +74,10 @@ class Fit:
 
 def fit(server: Product, desired: Desired) -> Fit:
     refused = {path: no for path, item in desired.items.items() if (no := _refusal(server, item))}
-    items = {path: _without_unknown(server, item) for path, item in desired.items.items()}
+    items = {
+        path: replace(item, fields=writable(server, item.fields)) if item.kind == "PKI role" else item
+        for path, item in desired.items.items()
+    }
     return Fit(replace(desired, items=items), refused, tuple(_weaker(server, desired)))
 
 
@@ -95,12 +101,14 @@ def _refusal(server: Product, item: Item) -> Conflict | None:
     return None
 
 
-def _without_unknown(server: Product, item: Item) -> Item:
-    if not server.is_vault or item.kind != "PKI role":
-        return item
-    return replace(
-        item, fields={field: value for field, value in item.fields.items() if field not in _NOT_IN_VAULT}
-    )
+def writable(server: Product, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a PKI role as this server can hold them."""
+    if not server.is_vault:
+        return dict(fields)
+    return {
+        **{field: value for field, value in fields.items() if field not in _NOT_IN_VAULT},
+        **_IN_VAULT_ALONE,
+    }
 
 
 def _weaker(server: Product, desired: Desired) -> Iterator[str]:

@@ -19,8 +19,10 @@ NOT_IN_PKI_ROLES = (
     "allow_globs_in_identity_templates",
     "allowed_ip_sans_cidr",
     "not_after_bound",
+    "not_before",
     "not_before_bound",
 )
+IN_PKI_ROLES_ALONE = "serial_number_source"
 _PASSED_ON = ("X-Vault-Token", "X-Vault-Request")  # and no namespace: it is ignored in silence
 
 
@@ -74,7 +76,7 @@ def _request(path: str, body: bytes) -> bytes:
     if path.startswith("sys/policies/acl/"):
         fields.pop("cas", None)  # there is no check-and-set
     elif _is_pki_role(path):
-        for name in NOT_IN_PKI_ROLES:
+        for name in (*NOT_IN_PKI_ROLES, IN_PKI_ROLES_ALONE):
             fields.pop(name, None)
         fields["allowed_ip_sans_cidr"] = ["0.0.0.0/0", "::/0"] if fields.get("allow_ip_sans", True) else []
         fields |= {"not_after_bound": "permit", "not_before_bound": "permit"}
@@ -91,6 +93,8 @@ def _answer(path: str, body: bytes) -> bytes:
     hidden = NOT_IN_PKI_ROLES if _is_pki_role(path) else ("version", "modified", "cas_required")
     for name in hidden:
         data.pop(name, None)
+    if data and _is_pki_role(path):
+        data[IN_PKI_ROLES_ALONE] = "json"
     return json.dumps(answer).encode()
 
 

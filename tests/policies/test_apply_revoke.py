@@ -281,6 +281,7 @@ def test_no_accessor_is_shown(bao: Server, made: trees.Tree, mounts: Mounts) -> 
     assert not [accessor for accessor in accessors if any(accessor in text for text in shown)]
 
 
+@pytest.mark.openbao_only("Vault Community has no namespaces")
 def test_a_namespace_of_the_server_has_its_own_tokens(bao: Server, mounts: Mounts, tmp_path: Path) -> None:
     space = f"team-{mounts.jwt}"
     bao.call("POST", f"sys/namespaces/{space}")

@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from demo.mounts import Mounts
 from demo.openbao import Server
+from policies.apply.protections import product, writable
 from tests.policies import role_texts
 
 Body = dict[str, Any]
@@ -57,6 +58,7 @@ class Stage:
 
 
 def apply(server: Server, files: dict[str, bytes]) -> None:
+    kind = product(server.call("GET", "sys/health"))
     for path, content in files.items():
         parts = path.split("/")
         if path.endswith(".hcl"):
@@ -65,7 +67,9 @@ def apply(server: Server, files: dict[str, bytes]) -> None:
             server.call("PUT", f"sys/policies/acl/{name}", {"policy": content.decode()})
         elif len(parts) == 4:
             document = json.loads(content)
-            server.call("POST", document["path"], document["data"])
+            is_pki_role = "/roles/" in document["path"]
+            fields = writable(kind, document["data"]) if is_pki_role else document["data"]
+            server.call("POST", document["path"], fields)
 
 
 @pytest.fixture
@@ -103,6 +107,11 @@ def asked_identity(**changes: Any) -> Body:  # noqa: ANN401 - JSON
     return {"csr": csr(), "format": "pem", "ttl": "3600s", "uri_sans": SPIFFE} | changes
 
 
+def on(stage: Stage, fields: Body) -> Body:
+    """A PKI role's fields as apply gives them to this server."""
+    return writable(product(stage.server.call("GET", "sys/health")), fields)
+
+
 def test_every_field_comes_back_as_it_was_written(stage: Stage) -> None:
     """A protection that a server drops or renames would show here."""
     for path, content in stage.files.items():
@@ -110,15 +119,17 @@ def test_every_field_comes_back_as_it_was_written(stage: Stage) -> None:
             continue
         document = json.loads(content)
         found = stage.server.call("GET", document["path"])["data"]
-        assert {name: found.get(name) for name in document["data"]} == document["data"], path
+        fields = on(stage, document["data"]) if "pki." in path or "identity." in path else document["data"]
+        assert {name: found.get(name) for name in fields} == fields, path
 
 
 def test_no_field_that_a_server_knows_is_left_to_its_default(stage: Stage) -> None:
     """Writes of PKI roles replace: what is not sent is what the server thinks best, now and in later versions."""
     path = json.loads(stage.files["east/payments/payments/pki.serving.json"])["path"]
     known = set(stage.server.call("GET", path)["data"])
-    assert known == set(role_texts.fields(stage.files["east/payments/payments/pki.serving.json"]))
-    assert known == set(role_texts.fields(stage.files["east/payments/payments/identity.payments-api.json"]))
+    for file in ("pki.serving", "identity.payments-api"):
+        fields = role_texts.fields(stage.files[f"east/payments/payments/{file}.json"])
+        assert known == set(on(stage, fields))
 
 
 def test_the_login_gives_a_short_batch_token_with_its_policies_alone(stage: Stage) -> None:
@@ -237,7 +248,8 @@ def test_what_a_default_policy_would_give_is_not_given(bao: Server, mounts: Moun
         (method, path): stage.status(method, path.format(**names), None if method == "GET" else {}, token)
         for method, path in UNGRANTED
     }
-    assert {asked: status for asked, status in found.items() if status != 403} == {}
+    refused = (403, 405)  # HashiCorp Vault knows no SCAN
+    assert {asked: status for asked, status in found.items() if status not in refused} == {}
 
 
 def test_what_the_agent_asks_is_signed_with_those_names_and_no_others(stage: Stage) -> None:
@@ -305,7 +317,20 @@ ATTACKS: dict[str, Callable[[], Body]] = {
 }
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+OPENBAO_ONLY = {
+    "an empty list of names": "Vault takes an empty text for none of the values",
+    "an address outside the range": "Vault's roles have no networks: plan refuses podIP there",
+    "an address outside the range beside one inside": "Vault's roles have no networks: plan refuses podIP there",
+}
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        pytest.param(name, marks=pytest.mark.openbao_only(OPENBAO_ONLY[name]) if name in OPENBAO_ONLY else ())
+        for name in ATTACKS
+    ],
+)
 def test_a_certificate_with_anything_else_is_refused(stage: Stage, attack: str) -> None:
     token = stage.login()["client_token"]
     assert stage.status("POST", f"{stage.mounts.serving}/sign/{SERVING}", ATTACKS[attack](), token) in {
@@ -318,10 +343,16 @@ def test_a_certificate_with_anything_else_is_refused(stage: Stage, attack: str) 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"uri_sans": f"{SPIFFE},{SPIFFE}"},
+        pytest.param(
+            {"uri_sans": f"{SPIFFE},{SPIFFE}"},
+            marks=pytest.mark.openbao_only("Vault compares the parts of a value one by one"),
+        ),
         {"uri_sans": SPIFFE.replace("payments-api", "payments-worker")},
         {"uri_sans": SPIFFE.replace("east.", "west.")},
-        {"uri_sans": ""},
+        pytest.param(
+            {"uri_sans": ""},
+            marks=pytest.mark.openbao_only("Vault takes an empty text for none of the values"),
+        ),
         {"alt_names": "payments.payments"},
         {"ip_sans": "10.244.1.7"},
         {"common_name": "payments-api"},
@@ -362,10 +393,15 @@ def test_no_other_way_to_a_certificate_is_open(stage: Stage) -> None:
         {"alt_names": "more.payments.payments"},
         {"alt_names": "*.payments.payments"},
         {"alt_names": "localhost"},
-        {"ip_sans": "8.8.8.8"},
+        pytest.param(
+            {"ip_sans": "8.8.8.8"}, marks=pytest.mark.openbao_only("Vault's roles have no networks")
+        ),
         {"uri_sans": SPIFFE},
         {"not_after": "2035-01-01T00:00:00Z"},
-        {"not_before": "2020-01-01T00:00:00Z"},
+        pytest.param(
+            {"not_before": "2020-01-01T00:00:00Z"},
+            marks=pytest.mark.openbao_only("Vault's roles have no bounds: there the policy is the only line"),
+        ),
         {"other_sans": "1.3.6.1.4.1.311.20.2.3;utf8:root"},
         {"csr": _rsa_csr()},
     ],

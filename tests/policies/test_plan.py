@@ -233,6 +233,7 @@ def test_fields_that_a_server_does_not_have_are_not_written_to_it(desired: Desir
     """It would drop them with a warning, and what it holds would differ from the tree for ever."""
     fields = fit(VAULT, desired).desired.items[SERVING].fields
     dropped = set(desired.items[SERVING].fields) - set(fields)
+    assert fields["serial_number_source"] == "json"
     assert dropped == {
         "allow_globs_in_identity_templates",
         "allowed_ip_sans_cidr",
