@@ -130,6 +130,6 @@ def _weaker(server: Product, desired: Desired) -> Iterator[str]:
         )
     if any(item.fields.get("allowed_uri_sans") for item in roles):
         yield (
-            f"{server} signs for a pod an identity certificate without its SPIFFE ID, or with that twice: "
-            "let peers expect one SPIFFE ID, as X.509-SVIDs have"
+            f"{server} signs an identity certificate that has its SPIFFE ID twice for a pod that asks for that itself: "
+            "let peers expect one, as X.509-SVIDs have"
         )

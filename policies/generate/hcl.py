@@ -2,20 +2,21 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from policies.names import MARK
 
 
 @dataclass(frozen=True, slots=True)
 class Stanza:
-    """`allowed`: parameter → its allowed values, none for any; with it, other parameters are refused."""
+    """`allowed`: parameter → its allowed values, none for any; with it, other parameters are refused. `denied`: values that none may have."""
 
     asked_by: str
     path: str
     capability: str
     allowed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     required: tuple[str, ...] = ()
+    denied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def _joined(stanzas: Iterable[Stanza]) -> list[Stanza]:
     for stanza in stanzas:
         other = found.get(stanza.path)
         asked_by = f"{other.asked_by}; {stanza.asked_by}" if other else stanza.asked_by
-        found[stanza.path] = Stanza(asked_by, stanza.path, stanza.capability, stanza.allowed, stanza.required)
+        found[stanza.path] = replace(stanza, asked_by=asked_by)
     return list(found.values())
 
 
@@ -63,10 +64,14 @@ def _text(stanza: Stanza) -> str:
         f"path {_quoted(stanza.path)} {{",
         f'  capabilities = ["{stanza.capability}"]',
     ]
-    if stanza.allowed:
-        lines.append("  allowed_parameters = {")
-        lines += [f"    {_quoted(name)} = {_list(values)}" for name, values in sorted(stanza.allowed.items())]
-        lines.append("  }")
+    for attribute, parameters in (
+        ("allowed_parameters", stanza.allowed),
+        ("denied_parameters", stanza.denied),
+    ):
+        if parameters:
+            lines.append(f"  {attribute} = {{")
+            lines += [f"    {_quoted(name)} = {_list(values)}" for name, values in sorted(parameters.items())]
+            lines.append("  }")
     if stanza.required:
         lines.append(f"  required_parameters = {_list(stanza.required)}")
     return "\n".join([*lines, "}", ""])

@@ -65,7 +65,9 @@ def _stanza(
     asked_by: str, sign: str, ttl: int, names: Mapping[str, tuple[str, ...]], required: str
 ) -> Stanza:
     allowed: dict[str, tuple[str, ...]] = {"csr": (), "format": ("pem",), "ttl": (f"{ttl}s",)}
-    return Stanza(asked_by, sign, "update", allowed | dict(names), (required, "csr"))
+    # HashiCorp Vault compares the parts of a value one by one, and an empty one has none: it would sign without any name.
+    denied = {required: ("",)}
+    return Stanza(asked_by, sign, "update", allowed | dict(names), (required, "csr"), denied)
 
 
 def _role(key: KeyType, usages: tuple[Usage, ...], ttl: int) -> dict[str, Any]:

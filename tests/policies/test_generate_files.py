@@ -58,6 +58,9 @@ path "pki-east/sign/podkeys.payments.payments.serving" {
     "ip_sans" = []
     "ttl" = ["3600s"]
   }
+  denied_parameters = {
+    "alt_names" = [""]
+  }
   required_parameters = ["alt_names", "csr"]
 }
 """

@@ -318,7 +318,6 @@ ATTACKS: dict[str, Callable[[], Body]] = {
 
 
 OPENBAO_ONLY = {
-    "an empty list of names": "Vault takes an empty text for none of the values",
     "an address outside the range": "Vault's roles have no networks: plan refuses podIP there",
     "an address outside the range beside one inside": "Vault's roles have no networks: plan refuses podIP there",
 }

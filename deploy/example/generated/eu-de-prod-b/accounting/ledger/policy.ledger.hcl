@@ -13,5 +13,8 @@ path "spiffe-eu-de-prod-b/sign/podkeys.accounting.ledger.ledger" {
     "ttl" = ["1800s"]
     "uri_sans" = ["spiffe://eu-de-prod-b.example.com/ns/accounting/sa/ledger"]
   }
+  denied_parameters = {
+    "uri_sans" = [""]
+  }
   required_parameters = ["uri_sans", "csr"]
 }

@@ -13,6 +13,9 @@ path "pki-eu-de-prod-b/sign/podkeys.web.storefront.serving" {
     "format" = ["pem"]
     "ttl" = ["43200s"]
   }
+  denied_parameters = {
+    "alt_names" = [""]
+  }
   required_parameters = ["alt_names", "csr"]
 }
 

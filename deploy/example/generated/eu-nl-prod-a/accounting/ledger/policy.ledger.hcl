@@ -13,5 +13,8 @@ path "spiffe-eu-nl-prod-a/sign/podkeys.accounting.ledger.ledger" {
     "ttl" = ["1800s"]
     "uri_sans" = ["spiffe://eu-nl-prod-a.example.com/ns/accounting/sa/ledger"]
   }
+  denied_parameters = {
+    "uri_sans" = [""]
+  }
   required_parameters = ["uri_sans", "csr"]
 }

@@ -29,6 +29,9 @@ path "pki-eu-nl-prod-a/sign/podkeys.payments.payments.serving" {
     "ip_sans" = []
     "ttl" = ["3600s"]
   }
+  denied_parameters = {
+    "alt_names" = [""]
+  }
   required_parameters = ["alt_names", "csr"]
 }
 

@@ -13,5 +13,8 @@ path "spiffe-eu-nl-prod-a/sign/podkeys.payments.payments.payments-api" {
     "ttl" = ["3600s"]
     "uri_sans" = ["spiffe://eu-nl-prod-a.example.com/ns/payments/sa/payments-api"]
   }
+  denied_parameters = {
+    "uri_sans" = [""]
+  }
   required_parameters = ["uri_sans", "csr"]
 }

@@ -13,5 +13,8 @@ path "spiffe-eu-nl-prod-a/sign/podkeys.payments.payments.payments-worker" {
     "ttl" = ["3600s"]
     "uri_sans" = ["spiffe://eu-nl-prod-a.example.com/ns/payments/sa/payments-worker"]
   }
+  denied_parameters = {
+    "uri_sans" = [""]
+  }
   required_parameters = ["uri_sans", "csr"]
 }
