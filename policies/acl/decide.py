@@ -76,7 +76,7 @@ class Decision:
 
 
 _AS_LISTING = (Operation.LIST, Operation.SCAN, Operation.SUBSCRIBE)
-_SHOWN = ("sudo", "read", "list", "update", "delete", "create", "patch", "scan")
+_SHOWN = ("sudo", "read", "list", "update", "delete", "create", "patch", "scan", "subscribe", "recover")
 
 
 def capabilities(

@@ -83,6 +83,11 @@ def test_a_list_passes_a_denial_of_the_path_without_its_slash_until_2_0_3() -> N
     assert capabilities([policy], "x/y/", VAULT_2_0_3) == ["deny"]
 
 
+def test_capabilities_that_only_vault_has_are_shown() -> None:
+    policy = parse_policy('path "x" { capabilities = ["subscribe", "recover"] }', "p", dialect=VAULT_1_21)
+    assert capabilities([policy], "x", VAULT_1_21) == ["recover", "subscribe"]
+
+
 GROUP = """path "a" {{
   capabilities = ["read", "list"]
   control_group = {{
