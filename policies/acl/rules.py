@@ -15,6 +15,7 @@ from policies.acl.templates import ForbiddenValueError, Identity, filled, value_
 
 KINDS = {"slashes": ("/",), "wildcards": ("*", "+")}
 DENY = frozenset({"deny"})
+LISTING = frozenset({"list", "scan", "subscribe"})  # looked up with the last slash of a path and without
 
 
 @dataclass(frozen=True, slots=True)

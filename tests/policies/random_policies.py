@@ -171,13 +171,13 @@ def _constrained(random: Random, path: str, dialect: Dialect) -> str:
     granted = random.sample(operations, random.randint(2, len(operations)))
     body = [f"capabilities = {json.dumps(granted + ['deny'] * (random.random() < 0.03))}"]
     body += [_parameters(random, kind) for kind in ("allowed", "denied") if random.random() < 0.35]
-    choices = (
+    choices = [
         f'required_parameters = ["{random.choice(("a", "B", "limit"))}"]',
         f'min_wrapping_ttl = "{random.choice(("10s", "1m"))}"',
         f'max_wrapping_ttl = "{random.choice(("2m", "1h"))}"',
-    )
+    ]
     if "pagination_limit" in dialect.attributes:
-        choices += (f"pagination_limit = {random.choice((2, 10))}",)
+        choices.append(f"pagination_limit = {random.choice((2, 10))}")
     body += [choice for choice in choices if random.random() < 0.15]
     return f'path "{path}" {{\n' + "".join(f"  {line}\n" for line in body) + "}\n"
 

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from policies.acl.changes import compared
 from policies.acl.decide import Operation, Request, capabilities, decide
 from policies.acl.dialects import DIALECTS, OPENBAO_2_7, VAULT_1_21, VAULT_2_0, VAULT_2_0_3, of_server
 from policies.acl.errors import PolicyError
 from policies.acl.parse import parse_policy
+from policies.acl.rules import Rules
 from policies.acl.templates import Identity
 
 LIMITED = """path "pki/sign/shop" {
@@ -86,6 +88,18 @@ def test_a_list_passes_a_denial_of_the_path_without_its_slash_until_2_0_3() -> N
 def test_capabilities_that_only_vault_has_are_shown() -> None:
     policy = parse_policy('path "x" { capabilities = ["subscribe", "recover"] }', "p", dialect=VAULT_1_21)
     assert capabilities([policy], "x", VAULT_1_21) == ["recover", "subscribe"]
+
+
+def test_a_subscription_is_looked_up_as_a_list_is() -> None:
+    """By sys/capabilities: with the last slash of its path, or else without, unlike what is read there."""
+    text = 'path "x/y" { capabilities = ["read", "subscribe"] }'
+    policy = parse_policy(text, "p", dialect=VAULT_1_21)
+    assert capabilities([policy], "x/y/", VAULT_1_21) == ["read", "subscribe"]
+    assert decide([policy], Request(Operation.SUBSCRIBE, "x/y/"), VAULT_1_21).allowed
+    assert not decide([policy], Request(Operation.READ, "x/y/"), VAULT_1_21).allowed
+    nothing, rules = Rules([], dialect=VAULT_1_21), Rules([policy], dialect=VAULT_1_21)
+    gains = [(change.witness, set(change.gained)) for change in compared("s", nothing, rules)]
+    assert gains == [("x/y", {"read"}), ("x/y", {"subscribe"})]
 
 
 GROUP = """path "a" {{
