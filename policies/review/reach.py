@@ -48,7 +48,7 @@ def _templated(rules: Rules) -> Iterator[tuple[Rule, Mapping[str, str]]]:
         fresh = ruled(template.path, stanza)
         if fresh:
             known = found.get(template.path)
-            found[template.path] = merged(known, fresh) if known else fresh
+            found[template.path] = merged(known, fresh, rules.dialect) if known else fresh
             said.setdefault(template.path, {}).update(_filled(template))
     yield from ((rule, said[path]) for path, rule in found.items())
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from policies.acl.changes import compared
-from policies.acl.decide import Operation, Request, capabilities, decide
+from policies.acl.decide import Operation, Reason, Request, capabilities, decide
 from policies.acl.dialects import DIALECTS, OPENBAO_2_7, VAULT_1_21, VAULT_2_0, VAULT_2_0_3, of_server
 from policies.acl.errors import PolicyError
 from policies.acl.parse import parse_policy
@@ -132,6 +132,36 @@ def test_a_control_group_of_vault_holds_only_what_its_stanza_grants(
 ) -> None:
     text = GROUP.format(controlled=controlled, groups=groups)
     assert _taken(text) == {"openbao-2.7": openbao, "vault-1.21": vault}
+
+
+def test_vault_joins_the_control_groups_of_one_path_in_whatever_order() -> None:
+    """vault/acl.go of 1.21.4, NewACL; OpenBao asks nobody once a plain stanza stands before."""
+    plain = 'path "a" { capabilities = ["read"] }\n'
+    group = GROUP.format(controlled='["read"]', groups='group_names = ["ops"]')
+    other = GROUP.format(controlled='["list"]', groups='group_names = ["others"]')
+    assert _held(plain + group, Operation.READ) == {"openbao-2.7": False, "vault-1.21": True}
+    assert _held(group + plain, Operation.READ) == {"openbao-2.7": True, "vault-1.21": True}
+    assert _held(other + group, Operation.READ) == {"openbao-2.7": False, "vault-1.21": True}
+
+
+def _held(text: str, operation: Operation) -> dict[str, bool]:
+    return {
+        dialect.name: decide(
+            [parse_policy(text, "p", dialect=dialect)], Request(operation, "a"), dialect
+        ).reason
+        is Reason.HELD
+        for dialect in (OPENBAO_2_7, VAULT_1_21)
+    }
+
+
+def test_a_stanza_for_all_events_before_one_for_some_leaves_all() -> None:
+    """vault/acl.go of 1.21.4, NewACL: types are only added to types."""
+    every = 'path "a" { capabilities = ["subscribe"] }\n'
+    some = 'path "a" { capabilities = ["subscribe"] subscribe_event_types = ["kv*"] }\n'
+    request = Request(Operation.SUBSCRIBE, "a")
+    for text, reason in ((every + some, Reason.GRANTED), (some + every, Reason.EVENTS)):
+        policy = parse_policy(text, "p", dialect=VAULT_1_21)
+        assert decide([policy], request, VAULT_1_21).reason is reason
 
 
 def test_what_a_denial_says_of_a_control_group_is_not_looked_at() -> None:
