@@ -6,10 +6,9 @@ from datetime import datetime
 
 from policies.acl.fillings import fillings
 from policies.acl.language import representatives
-from policies.acl.rules import Rule, Rules
+from policies.acl.rules import LISTING, Rule, Rules
 from policies.acl.stanza import FREE, Parameters, Stanza
 
-_LISTING = frozenset({"list", "scan"})
 _NOTHING = frozenset({"deny"})
 
 
@@ -105,9 +104,9 @@ def _difference(
 
 
 def _granted(decider: Rule | None, *, listing: bool) -> frozenset[str]:
-    """LIST and SCAN are looked up in their own way, and only they."""
+    """Those of LISTING are looked up in their own way, and only they."""
     found = (decider.capabilities if decider else frozenset()) - _NOTHING
-    return found & _LISTING if listing else found - _LISTING
+    return found & LISTING if listing else found - LISTING
 
 
 def _sudo(decider: Rule | None) -> frozenset[str]:

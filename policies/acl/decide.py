@@ -8,7 +8,7 @@ from enum import Enum
 from policies.acl.dialects import NEWEST, Dialect
 from policies.acl.parameters import is_allowed, is_denied
 from policies.acl.protected import needs_sudo
-from policies.acl.rules import DENY, Rule, Rules
+from policies.acl.rules import DENY, LISTING, Rule, Rules
 from policies.acl.stanza import Constraints, Policy
 from policies.acl.templates import Identity
 
@@ -75,8 +75,7 @@ class Decision:
     about: str = ""
 
 
-_AS_LISTING = (Operation.LIST, Operation.SCAN, Operation.SUBSCRIBE)
-_SHOWN = ("sudo", "read", "list", "update", "delete", "create", "patch", "scan")
+_SHOWN = ("sudo", "read", "list", "update", "delete", "create", "patch", "scan", "subscribe", "recover")
 
 
 def capabilities(
@@ -111,13 +110,12 @@ def decide(
 
 def decided(rules: Rules, request: Request) -> Decision:
     """The decision of rules that stand."""
-    operation = request.operation
     capability = _capability(request)
     if rules.forbidden:
         return Decision(
             allowed=False, reason=Reason.TEMPLATE, capability=capability, about=rules.forbidden.path
         )
-    found = rules.candidates(request.path, listing=operation in _AS_LISTING)
+    found = rules.candidates(request.path, listing=capability in LISTING)
     if not found:
         return Decision(allowed=False, reason=Reason.NO_MATCH, capability=capability)
     rule, *lost = found

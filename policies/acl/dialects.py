@@ -1,7 +1,8 @@
 """What servers and their releases do differently, as data.
 
 Sources: the change logs of OpenBao and Vault; CVE-2026-63131 for `slash_late`, CVE-2026-93335 for `denies_any_case`; Vault's documentation of policies for `blocked`; the
-source of Vault 1.21.4 (vault/policy.go, vault/acl.go) for `duplicates`, `each_item` and `controls_granted`.
+source of Vault 1.21.4 (vault/policy.go, vault/acl.go) for `duplicates`, `each_item`, `controls_granted` and
+`controls_joined`.
 """
 
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ class Dialect:
     `denies_any_case`: a denial of a path is one of it in any case; what a rule of that very case says goes before. `blocked`: what a template may not put into a path.
     `each_item`: where the values of a parameter are limited, each item of a list is compared, and each part of a text with
     commas; an empty one has none to compare, and passes. `controls_granted`: a control group holds only what its stanza grants.
+    `controls_joined`: of stanzas with one pattern, all control groups count, in whatever order; else only the first stanza's.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Dialect:
     blocked: tuple[str, ...] = ()
     each_item: bool = False
     controls_granted: bool = False
+    controls_joined: bool = False
 
 
 OPENBAO_2_5 = Dialect("openbao-2.5", "OpenBao", (2, 5), _OPENBAO, _CAPABILITIES | {"scan"}, slash_late=False)
@@ -52,6 +55,7 @@ VAULT_1_21 = Dialect(
     duplicates=False,
     each_item=True,
     controls_granted=True,
+    controls_joined=True,
 )
 VAULT_2_0 = replace(VAULT_1_21, name="vault-2.0", since=(2, 0))
 VAULT_2_0_1 = replace(VAULT_2_0, name="vault-2.0.1", since=(2, 0, 1), blocked=("*", "+"))

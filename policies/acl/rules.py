@@ -10,11 +10,12 @@ from functools import partial
 
 from policies.acl.dialects import NEWEST, Dialect
 from policies.acl.paths import Kind, Pattern, pattern
-from policies.acl.stanza import FREE, Constraints, Parameters, Policy, Stanza
+from policies.acl.stanza import FREE, Constraints, ControlGroup, Parameters, Policy, Stanza
 from policies.acl.templates import ForbiddenValueError, Identity, filled, value_of
 
 KINDS = {"slashes": ("/",), "wildcards": ("*", "+")}
 DENY = frozenset({"deny"})
+LISTING = frozenset({"list", "scan", "subscribe"})  # looked up with the last slash of a path and without
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Rules:
             return
         table, text = self._tables[fresh.pattern.kind], fresh.pattern.text
         known = table.get(text)
-        table[text] = merged(known, fresh) if known else fresh
+        table[text] = merged(known, fresh, self.dialect) if known else fresh
 
     def _filled(self, stanza: Stanza, blocked: tuple[str, ...]) -> str | None:
         self.templates.append((stanza, blocked))
@@ -145,7 +146,7 @@ def ruled(path: str, stanza: Stanza) -> Rule | None:
     return Rule(found, stanza.capabilities, stanza.constraints, (stanza,)) if found else None
 
 
-def merged(first: Rule, second: Rule) -> Rule:
+def merged(first: Rule, second: Rule, dialect: Dialect) -> Rule:
     """Denial stays; else capabilities add up, parameters are joined, and the shorter wrapping and page win."""
     stanzas = first.stanzas + second.stanzas
     if DENY & first.capabilities:
@@ -155,12 +156,12 @@ def merged(first: Rule, second: Rule) -> Rule:
     return Rule(
         first.pattern,
         first.capabilities | second.capabilities,
-        _joined(first.constraints, second.constraints),
+        _joined(first.constraints, second.constraints, dialect),
         stanzas,
     )
 
 
-def _joined(first: Constraints, second: Constraints) -> Constraints:
+def _joined(first: Constraints, second: Constraints, dialect: Dialect) -> Constraints:
     if first is FREE and second is FREE:
         return FREE
     return Constraints(
@@ -171,10 +172,18 @@ def _joined(first: Constraints, second: Constraints) -> Constraints:
         _lesser(first.max_wrapping, second.max_wrapping),
         int(_lesser(first.page, second.page)),
         tuple(dict.fromkeys(first.mfa + second.mfa)),
-        first.control_group,
+        _control_group(first, second) if dialect.controls_joined else first.control_group,
         tuple(dict.fromkeys(first.filters + second.filters)),
-        tuple(dict.fromkeys(first.events + second.events)),
+        tuple(dict.fromkeys(first.events + second.events)) if first.events else (),
     )
+
+
+def _control_group(first: Constraints, second: Constraints) -> ControlGroup | None:
+    """All factors, each with what it holds; how long one waits is the first group's to say."""
+    if first.control_group is None or second.control_group is None:
+        return first.control_group or second.control_group
+    factors = first.control_group.factors + second.control_group.factors
+    return replace(first.control_group, factors=factors)
 
 
 def _lesser(first: float, second: float) -> float:

@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 
 from policies.acl.fillings import Template, meets, templates_of
 from policies.acl.language import representatives
-from policies.acl.rules import DENY, Rule, Rules, merged, ruled
+from policies.acl.rules import DENY, LISTING, Rule, Rules, merged, ruled
 from policies.acl.stanza import FREE
 from policies.acl.templates import meaning as meaning_of
 from policies.acl.templates import unguarded
 from policies.review.meanings import Meaning, meaning
 
 _NEVER = "never filled in, so that nobody has this"
-_LISTING = frozenset({"list", "scan"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ def _templated(rules: Rules) -> Iterator[tuple[Rule, Mapping[str, str]]]:
         fresh = ruled(template.path, stanza)
         if fresh:
             known = found.get(template.path)
-            found[template.path] = merged(known, fresh) if known else fresh
+            found[template.path] = merged(known, fresh, rules.dialect) if known else fresh
             said.setdefault(template.path, {}).update(_filled(template))
     yield from ((rule, said[path]) for path, rule in found.items())
 
@@ -94,5 +93,5 @@ def _grant(rule: Rule | None = None, *, listing: bool) -> tuple[frozenset[str], 
     if rule is None:
         return frozenset(), None
     granted = rule.capabilities - DENY
-    granted = granted & _LISTING if listing else granted - _LISTING
+    granted = granted & LISTING if listing else granted - LISTING
     return granted, rule.constraints if granted else None

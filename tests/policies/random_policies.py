@@ -4,9 +4,22 @@ import json
 from dataclasses import dataclass
 from random import Random
 
+from policies.acl.dialects import NEWEST, Dialect
+
 _SEGMENTS = ("a", "b", "ab", "+", "", "a+", "+b", "*", "a*", "**", "é", "data", "+*", "A", "x y", "a.b")
 _PLAIN = ("a", "b", "ab", "", "é", "data", "A", "x")
-_CAPABILITIES = ("create", "read", "update", "delete", "list", "sudo", "patch", "scan")
+_CAPABILITIES = (
+    "create",
+    "read",
+    "update",
+    "delete",
+    "list",
+    "sudo",
+    "patch",
+    "scan",
+    "subscribe",
+    "recover",
+)
 _EXPIRATIONS = ("2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z", "1500000000")
 
 _TOKENS = (
@@ -53,27 +66,29 @@ def path(random: Random) -> str:
     return start + found + ("*" if random.random() < 0.3 else "")
 
 
-def policy(random: Random, paths: list[str]) -> str:
-    return "".join(_stanza(random, one) for one in paths)
+def policy(random: Random, paths: list[str], dialect: Dialect = NEWEST) -> str:
+    """Stanzas for these paths, of attributes and capabilities that the dialect knows."""
+    return "".join(_stanza(random, path, dialect) for path in paths)
 
 
-def _stanza(random: Random, path: str) -> str:
-    body = [f"capabilities = {_capabilities(random)}"] if random.random() < 0.95 else []
+def _stanza(random: Random, path: str, dialect: Dialect) -> str:
+    body = [f"capabilities = {_capabilities(random, dialect)}"] if random.random() < 0.95 else []
     if random.random() < 0.03:
-        body.append(f"capabilities = {_capabilities(random)}")
+        body.append(f"capabilities = {_capabilities(random, dialect)}")
     if random.random() < 0.08:
         body.append(f'policy = "{random.choice(("read", "write", "sudo", "deny"))}"')
-    if random.random() < 0.07:
+    if random.random() < 0.07 and "expiration" in dialect.attributes:
         body.append(f'expiration = "{random.choice(_EXPIRATIONS)}"')
     random.shuffle(body)
     lines = "".join(f"  {line}\n" for line in body)
     return f"path {json.dumps(path, ensure_ascii=False)} {{\n{lines}}}\n"
 
 
-def _capabilities(random: Random) -> str:
+def _capabilities(random: Random, dialect: Dialect) -> str:
     if random.random() < 0.15:
         return '["deny"]'
-    found = random.sample(_CAPABILITIES, random.randint(0, 4))
+    known = [capability for capability in _CAPABILITIES if capability in dialect.capabilities]
+    found = random.sample(known, random.randint(0, 4))
     return json.dumps(found + ["deny"] * (random.random() < 0.05))
 
 
@@ -143,23 +158,26 @@ class Asked:
     wrap_ttl: int | None
 
 
-def constrained(random: Random, mount: str) -> str:
-    """A policy for a mount, with parameters, wrapping and pages."""
+def constrained(random: Random, mount: str, dialect: Dialect) -> str:
+    """A policy for a mount, with parameters, wrapping and, where the dialect knows them, pages."""
     return "".join(
-        _constrained(random, f"{mount}/{one}") for one in random.sample(_PATHS, random.randint(1, 3))
+        _constrained(random, f"{mount}/{one}", dialect) for one in random.sample(_PATHS, random.randint(1, 3))
     )
 
 
-def _constrained(random: Random, path: str) -> str:
-    granted = random.sample(("create", "read", "update", "delete", "list", "scan"), random.randint(2, 6))
+def _constrained(random: Random, path: str, dialect: Dialect) -> str:
+    operations = ["create", "read", "update", "delete", "list"]
+    operations += ["scan"] if "scan" in dialect.capabilities else []
+    granted = random.sample(operations, random.randint(2, len(operations)))
     body = [f"capabilities = {json.dumps(granted + ['deny'] * (random.random() < 0.03))}"]
     body += [_parameters(random, kind) for kind in ("allowed", "denied") if random.random() < 0.35]
-    choices = (
+    choices = [
         f'required_parameters = ["{random.choice(("a", "B", "limit"))}"]',
         f'min_wrapping_ttl = "{random.choice(("10s", "1m"))}"',
         f'max_wrapping_ttl = "{random.choice(("2m", "1h"))}"',
-        f"pagination_limit = {random.choice((2, 10))}",
-    )
+    ]
+    if "pagination_limit" in dialect.attributes:
+        choices.append(f"pagination_limit = {random.choice((2, 10))}")
     body += [choice for choice in choices if random.random() < 0.15]
     return f'path "{path}" {{\n' + "".join(f"  {line}\n" for line in body) + "}\n"
 
@@ -171,8 +189,9 @@ def _parameters(random: Random, kind: str) -> str:
     return f"{kind}_parameters = {{ {pairs} }}"
 
 
-def request(random: Random) -> Asked:
-    method = random.choice(("GET", "PUT", "DELETE", "LIST", "SCAN"))
+def request(random: Random, dialect: Dialect) -> Asked:
+    methods = ["GET", "PUT", "DELETE", "LIST"] + (["SCAN"] if "scan" in dialect.capabilities else [])
+    method = random.choice(methods)
     path = random.choice(("a", "b", "a/b", "c/b"))
     parameters: dict[str, object] = {}
     if method == "PUT":

@@ -42,8 +42,8 @@ def pairs(seed: int, count: int, dialect: Dialect) -> Iterator[Pair]:
     while made < count:
         shared = [_templated(random) for _ in range(random.randint(0, 3))]
         sides = [shared + [_templated(random) for _ in range(random.randint(0, 2))] for _ in range(2)]
-        common = random_policies.policy(random, shared[:2])
-        first, second = (common + random_policies.policy(random, side) for side in sides)
+        common = random_policies.policy(random, shared[:2], dialect)
+        first, second = (common + random_policies.policy(random, side, dialect) for side in sides)
         try:
             old, new = rules(first, dialect=dialect), rules(second, dialect=dialect)
         except PolicyError:

@@ -9,7 +9,15 @@ import pytest
 
 from demo.openbao import Server
 from policies.acl.decide import Operation, Reason, Request, capabilities, decide
-from policies.acl.dialects import DIALECTS, NEWEST, OPENBAO_2_5, OPENBAO_2_6, VAULT_1_21, VAULT_2_2_2
+from policies.acl.dialects import (
+    DIALECTS,
+    NEWEST,
+    OPENBAO_2_5,
+    OPENBAO_2_6,
+    VAULT_1_21,
+    VAULT_2_2_2,
+    Dialect,
+)
 from policies.acl.errors import PolicyError
 from policies.acl.parse import parse_policy
 from policies.acl.protected import needs_sudo
@@ -174,10 +182,11 @@ def test_a_value_with_a_wildcard_or_slash_ends_all_that_its_token_can_do_in_newe
     assert capabilities([policy], "kv/other", VAULT_1_21, identity=Identity("e", "*")) == ["read"]
 
 
-@pytest.mark.parametrize(("team", "code"), [("mail", 200), ("mail/smtp", 400), ("*", 400), ("", 200)])
+@pytest.mark.parametrize("team", ["mail", "mail/smtp", "*", ""])
 def test_the_server_too_refuses_all_where_a_value_may_not_stand_in_a_path(
-    bao: Server, team: str, code: int
+    bao: Server, dialect: Dialect, team: str
 ) -> None:
+    refused = any(text in team for text in dialect.blocked)
     text = 'path "kv/{{identity.entity.metadata.team}}" {}\npath "auth/token/lookup-self" { capabilities = ["read"] }'
     bao.call("PUT", "sys/policies/acl/by-hand", {"policy": text})
     entity = bao.call("POST", "identity/entity", {"metadata": {"team": team}})["data"]["id"]
@@ -187,10 +196,11 @@ def test_the_server_too_refuses_all_where_a_value_may_not_stand_in_a_path(
     bao.call("POST", "auth/token/roles/by-hand", {"allowed_entity_aliases": ["by-hand"]})
     body = {"policies": ["by-hand"], "no_default_policy": True, "entity_alias": "by-hand"}
     token = bao.call("POST", "auth/token/create/by-hand", body)["auth"]["client_token"]
-    assert status(bao, "auth/token/lookup-self", token) == code
+    assert status(bao, "auth/token/lookup-self", token) == (400 if refused else 200)
     request = Request(Operation.READ, "auth/token/lookup-self")
     known = Identity(entity, metadata={"team": team})
-    assert decide([parse_policy(text, "p")], request, identity=known).allowed == (code == 200)
+    policy = parse_policy(text, "p", dialect=dialect)
+    assert decide([policy], request, dialect, identity=known).allowed is not refused
     for path in (f"identity/entity/id/{entity}", "auth/token/roles/by-hand", "sys/policies/acl/by-hand"):
         bao.call("DELETE", path)
 
@@ -222,6 +232,7 @@ def test_root_protected_paths_need_sudo_as_the_server_says(bao: Server, own_toke
         assert (decision.reason is Reason.SUDO) == refused
 
 
+@pytest.mark.openbao_only("the control groups of HashiCorp Vault are Enterprise's; Community holds nothing")
 def test_a_control_group_holds_the_operations_of_its_factors(bao: Server, own_token: str) -> None:
     """The server answers 200 and hands out nothing; a wrapping token only where the group has a ttl."""
     text = f'path "sys/policies/acl" {{ capabilities = ["read", "list"] {GROUP} }}'

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from policies.acl.decide import Operation, Request, capabilities, decide
+from policies.acl.changes import compared
+from policies.acl.decide import Operation, Reason, Request, capabilities, decide
 from policies.acl.dialects import DIALECTS, OPENBAO_2_7, VAULT_1_21, VAULT_2_0, VAULT_2_0_3, of_server
 from policies.acl.errors import PolicyError
 from policies.acl.parse import parse_policy
+from policies.acl.rules import Rules
 from policies.acl.templates import Identity
 
 LIMITED = """path "pki/sign/shop" {
@@ -83,6 +85,23 @@ def test_a_list_passes_a_denial_of_the_path_without_its_slash_until_2_0_3() -> N
     assert capabilities([policy], "x/y/", VAULT_2_0_3) == ["deny"]
 
 
+def test_capabilities_that_only_vault_has_are_shown() -> None:
+    policy = parse_policy('path "x" { capabilities = ["subscribe", "recover"] }', "p", dialect=VAULT_1_21)
+    assert capabilities([policy], "x", VAULT_1_21) == ["recover", "subscribe"]
+
+
+def test_a_subscription_is_looked_up_as_a_list_is() -> None:
+    """By sys/capabilities: with the last slash of its path, or else without, unlike what is read there."""
+    text = 'path "x/y" { capabilities = ["read", "subscribe"] }'
+    policy = parse_policy(text, "p", dialect=VAULT_1_21)
+    assert capabilities([policy], "x/y/", VAULT_1_21) == ["read", "subscribe"]
+    assert decide([policy], Request(Operation.SUBSCRIBE, "x/y/"), VAULT_1_21).allowed
+    assert not decide([policy], Request(Operation.READ, "x/y/"), VAULT_1_21).allowed
+    nothing, rules = Rules([], dialect=VAULT_1_21), Rules([policy], dialect=VAULT_1_21)
+    gains = [(change.witness, set(change.gained)) for change in compared("s", nothing, rules)]
+    assert gains == [("x/y", {"read"}), ("x/y", {"subscribe"})]
+
+
 GROUP = """path "a" {{
   capabilities = ["read", "list"]
   control_group = {{
@@ -113,6 +132,36 @@ def test_a_control_group_of_vault_holds_only_what_its_stanza_grants(
 ) -> None:
     text = GROUP.format(controlled=controlled, groups=groups)
     assert _taken(text) == {"openbao-2.7": openbao, "vault-1.21": vault}
+
+
+def test_vault_joins_the_control_groups_of_one_path_in_whatever_order() -> None:
+    """vault/acl.go of 1.21.4, NewACL; OpenBao asks nobody once a plain stanza stands before."""
+    plain = 'path "a" { capabilities = ["read"] }\n'
+    group = GROUP.format(controlled='["read"]', groups='group_names = ["ops"]')
+    other = GROUP.format(controlled='["list"]', groups='group_names = ["others"]')
+    assert _held(plain + group, Operation.READ) == {"openbao-2.7": False, "vault-1.21": True}
+    assert _held(group + plain, Operation.READ) == {"openbao-2.7": True, "vault-1.21": True}
+    assert _held(other + group, Operation.READ) == {"openbao-2.7": False, "vault-1.21": True}
+
+
+def _held(text: str, operation: Operation) -> dict[str, bool]:
+    return {
+        dialect.name: decide(
+            [parse_policy(text, "p", dialect=dialect)], Request(operation, "a"), dialect
+        ).reason
+        is Reason.HELD
+        for dialect in (OPENBAO_2_7, VAULT_1_21)
+    }
+
+
+def test_a_stanza_for_all_events_before_one_for_some_leaves_all() -> None:
+    """vault/acl.go of 1.21.4, NewACL: types are only added to types."""
+    every = 'path "a" { capabilities = ["subscribe"] }\n'
+    some = 'path "a" { capabilities = ["subscribe"] subscribe_event_types = ["kv*"] }\n'
+    request = Request(Operation.SUBSCRIBE, "a")
+    for text, reason in ((every + some, Reason.GRANTED), (some + every, Reason.EVENTS)):
+        policy = parse_policy(text, "p", dialect=VAULT_1_21)
+        assert decide([policy], request, VAULT_1_21).reason is reason
 
 
 def test_what_a_denial_says_of_a_control_group_is_not_looked_at() -> None:

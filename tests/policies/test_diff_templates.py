@@ -17,7 +17,7 @@ from tests.policies import random_policies
 from tests.policies.templated_policies import NAME, SELECTORS, SITE, TEAM, Pair, grant, pairs, rules
 
 ROLE = "diff-templates"
-LISTING = {"list", "scan"}
+LISTING = {"list", "scan", "subscribe"}
 DENY = frozenset({"deny"})
 
 
@@ -182,13 +182,14 @@ def test_no_token_gains_where_no_gain_was_told(dialect: Dialect, values: tuple[s
     assert refused < count / 2
 
 
-def test_the_server_confirms_what_is_told_for_tokens_with_such_values(bao: Server) -> None:
+def test_the_server_confirms_what_is_told_for_tokens_with_such_values(bao: Server, dialect: Dialect) -> None:
     """By tokens of entities that are called so; sys/capabilities shows LIST's way of looking up."""
     bao.call(
         "POST", f"auth/token/roles/{ROLE}", {"allowed_entity_aliases": "*", "allowed_policies_glob": "*"}
     )
+    count, least = (140, 50) if dialect.blocked else (25, 5)  # any value takes longer to compare
     confirmed = 0
-    for pair in pairs(9, 140, NEWEST):
+    for pair in pairs(9, count, dialect):
         names = [f"{side}-{uuid4()}" for side in ("before", "after")]
         for name, text in zip(names, pair.texts, strict=True):
             bao.call("PUT", f"sys/policies/acl/{name}", {"policy": text})
@@ -198,15 +199,16 @@ def test_the_server_confirms_what_is_told_for_tokens_with_such_values(bao: Serve
             before, after = _allowed(bao, values, names, _filled(change.witness, values))
             assert change.gained & LISTING <= after - before, (change, pair.texts)
             confirmed += 1
-    assert confirmed > 50
+    assert confirmed > least
 
 
 @pytest.mark.parametrize(
     ("setting", "value", "path"), [("slashes", "x/x", "kv/x/x"), ("wildcards", "*", "kv/y")]
 )
 def test_the_server_gives_what_its_settings_of_a_policy_let_templates_hold(
-    bao: Server, setting: str, value: str, path: str
+    bao: Server, dialect: Dialect, setting: str, value: str, path: str
 ) -> None:
+    """Where the server has no guard that they could lift, they change nothing."""
     bao.call(
         "POST", f"auth/token/roles/{ROLE}", {"allowed_entity_aliases": "*", "allowed_policies_glob": "*"}
     )
@@ -215,9 +217,11 @@ def test_the_server_gives_what_its_settings_of_a_policy_let_templates_hold(
     for name, fields in zip(names, ({}, {f"allow_{setting}_in_identity_templates": True}), strict=True):
         bao.call("PUT", f"sys/policies/acl/{name}", {"policy": text, **fields})
     values = {NAME: str(uuid4()), TEAM: value, SITE: "any"}
-    assert _allowed(bao, values, names, path) == [set(), {"read"}]
-    (told_of,) = (where for where, gained, _ in told(rules(text), rules(text, setting)) if gained)
-    assert told_of.endswith(f", where {TEAM} is {value}")
+    assert _allowed(bao, values, names, path) == [set() if dialect.blocked else {"read"}, {"read"}]
+    strict, loose = rules(text, dialect=dialect), rules(text, setting, dialect=dialect)
+    told_of = [where for where, gained, _ in told(strict, loose) if gained]
+    ending = f", where {TEAM} is {value}"
+    assert [where.endswith(ending) for where in told_of] == ([True] if dialect.blocked else [])
 
 
 def _confirmable(pair: Pair) -> list[Change]:

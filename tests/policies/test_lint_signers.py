@@ -108,8 +108,10 @@ def test_an_exported_pki_role_is_held_by_the_policy_that_signs_with_it(tree: Pat
 
 @pytest.fixture
 def mount(bao: Server) -> Iterator[str]:
+    """A root from an hour ago: HashiCorp Vault signs nothing that begins before its issuer does."""
     bao.call("POST", "sys/mounts/lint-signers", {"type": "pki", "config": {"max_lease_ttl": "87600h"}})
-    bao.call("POST", "lint-signers/root/generate/internal", {"common_name": "root", "ttl": "80000h"})
+    root = {"common_name": "root", "ttl": "80000h", "not_before_duration": "1h"}
+    bao.call("POST", "lint-signers/root/generate/internal", root)
     yield "lint-signers"
     bao.call("DELETE", "sys/mounts/lint-signers")
 
@@ -135,7 +137,10 @@ def signed(bao: Server, mount: str, fields: dict[str, Any], **asked: str) -> boo
         (SERVING, {"allowed_domains": ["till.payments"]}, {"alt_names": "till.payments"}),
         (SERVING, {"allow_any_name": True}, {"alt_names": "bank.example.com"}),
         (SERVING, {"allow_localhost": None}, {"alt_names": "localhost"}),
-        (SERVING, {"not_after_bound": "permit"}, {"alt_names": "payments.payments", "not_after": f"{THIS_YEAR + 3}-01-01T00:00:00Z"}),
+        pytest.param(
+            SERVING, {"not_after_bound": "permit"}, {"alt_names": "payments.payments", "not_after": f"{THIS_YEAR + 3}-01-01T00:00:00Z"},
+            marks=pytest.mark.openbao_only("PKI roles of HashiCorp Vault have no not_after_bound: they sign any not_after"),
+        ),
         (SVID, {"allowed_uri_sans": ["spiffe://x/ns/web/sa/web"]}, {"uri_sans": "spiffe://x/ns/web/sa/web"}),
     ],
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """Nothing in a folder of policies or role files is left out unseen."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -36,9 +37,10 @@ def test_what_policy_read_prints_as_json_is_the_policy(
     """By the real command: it prints the policy without its name."""
     name = f"printed-{mounts.kv}"
     bao.call("PUT", f"sys/policies/acl/{name}", {"policy": GRANT})
+    product = "VAULT" if openbao.VARIABLE in os.environ else "BAO"
     printed = subprocess.run(
         [openbao.binary(), "policy", "read", "-format=json", name],
-        env={"BAO_ADDR": bao.address, "BAO_TOKEN": bao.root_token, "HOME": str(tmp_path)},
+        env={f"{product}_ADDR": bao.address, f"{product}_TOKEN": bao.root_token, "HOME": str(tmp_path)},
         capture_output=True,
         check=True,
     )

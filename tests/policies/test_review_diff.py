@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from demo.openbao import Server
 from policies.acl.changes import compared
+from policies.acl.dialects import NEWEST, Dialect
 from policies.acl.errors import PolicyError
 from policies.acl.language import TooManyError, representatives, states
 from policies.acl.parse import parse_policy
@@ -20,25 +21,25 @@ from policies.review.reach import reach
 from tests.policies import random_policies
 from tests.policies.templated_policies import Pair
 
-LISTING = {"list", "scan"}
+LISTING = {"list", "scan", "subscribe"}
 
 
-def rules(text: str) -> Rules | None:
+def rules(text: str, dialect: Dialect = NEWEST) -> Rules | None:
     try:
-        return Rules([parse_policy(text, "p")], now=datetime.now(UTC))
+        return Rules([parse_policy(text, "p", dialect=dialect)], dialect=dialect, now=datetime.now(UTC))
     except PolicyError:
         return None
 
 
-def pairs(count: int) -> Iterator[Pair]:
+def pairs(count: int, dialect: Dialect = NEWEST) -> Iterator[Pair]:
     random, found = Random(5), 0  # noqa: S311 - repeatable is what is wanted
     while found < count:
         shared = [random_policies.path(random) for _ in range(random.randint(0, 4))]
         sides = [
             shared + [random_policies.path(random) for _ in range(random.randint(0, 3))] for _ in range(2)
         ]
-        first, second = (random_policies.policy(random, side) for side in sides)
-        old, new = rules(first), rules(second)
+        first, second = (random_policies.policy(random, side, dialect) for side in sides)
+        old, new = rules(first, dialect), rules(second, dialect)
         if old and new and all(sides):
             found += 1
             yield Pair(old, new, (first, second), [*sides[0], *sides[1]])
@@ -74,10 +75,10 @@ def test_no_sampled_path_differs_where_no_difference_was_told() -> None:
     assert differing > 1000
 
 
-def test_the_server_confirms_each_witness(bao: Server) -> None:
+def test_the_server_confirms_each_witness(bao: Server, dialect: Dialect) -> None:
     """sys/capabilities of LIST's way of looking up is asked, so the witnesses of list and scan are those it can confirm."""
     confirmed = 0
-    for pair in pairs(60):
+    for pair in pairs(60, dialect):
         tokens = []
         for name, text in zip(("before", "after"), pair.texts, strict=True):
             bao.call("PUT", f"sys/policies/acl/{name}", {"policy": text})

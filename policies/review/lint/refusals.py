@@ -20,7 +20,9 @@ _ALIAS_NAME = re.compile(r"\{\{\s*identity\.entity\.aliases\.[^.}]+\.name\s*\}\}
 
 
 def mixed_control_groups(tree: Tree) -> Iterator[Hit]:
-    """Of stanzas with one pattern only the first one's control group counts."""
+    """Of stanzas with one pattern only the first one's control group counts, but where the server joins them."""
+    if tree.reading.dialect.controls_joined:
+        return
     for token in tree.tokens:
         if any(grant.stanza.constraints.control_group for grant in token.grants):
             for rule in token.rules(tree.reading):

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from policies.acl.dialects import Dialect
 from policies.acl.language import TooManyError, states
 from policies.acl.paths import Kind
+from policies.acl.rules import LISTING, Rules
 from policies.acl.rules import Rule as Decider
-from policies.acl.rules import Rules
 from policies.acl.stanza import Stanza
 from policies.review.lint.finding import Hit, at, at_policy, at_role, at_stanza
 from policies.review.lint.tree import Looked, Tree, expired
 
 MOST_SEGMENTS = 100  # comparing more takes longer than a few seconds; people write a few
-_LISTING = frozenset({"list", "scan"})
 _KEY = r"(?:metadata\.[^}]+|id|name)"
 _SELECTOR = re.compile(
     rf"identity\.entity\.(?:{_KEY}|aliases\.[^.]+\.(?:custom_)?{_KEY})|identity\.groups\.(?:ids|names)\.[^.]+\.{_KEY}"
@@ -168,7 +167,7 @@ def _differing(looked: Looked, dialect: Dialect) -> tuple[str, Decider] | None:
 
 
 def _lists(rule: Decider | None) -> frozenset[str]:
-    return rule.capabilities & _LISTING if rule else frozenset()
+    return rule.capabilities & LISTING if rule else frozenset()
 
 
 def old_words(tree: Tree) -> Iterator[Hit]:
