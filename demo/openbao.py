@@ -71,7 +71,7 @@ def running(audit_log: Path | None = None) -> Iterator[Server]:
             "-dev-no-store-token",
             f"-dev-listen-address=127.0.0.1:{port}",
         ]
-        is_vault = VARIABLE in os.environ
+        is_vault = bool(os.environ.get(VARIABLE))
         if audit_log and not is_vault:
             config = Path(home, "config.hcl")
             config.write_text(f'audit "file" "log" {{ options {{ file_path = "{audit_log}" }} }}\n')

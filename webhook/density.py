@@ -23,7 +23,8 @@ def too_many_values(body: bytes) -> str:
     if count <= MAX_VALUES:
         return ""
     return (
-        f"got {count} objects, lists and values, expected at most {MAX_VALUES}; make it several smaller ones"
+        f"got {count} objects, lists and values, expected at most {MAX_VALUES} (each brace, bracket and comma counts, also in texts); "
+        "make it several smaller ones, or put long texts into a ConfigMap"
     )
 
 

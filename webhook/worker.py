@@ -83,6 +83,9 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
         """Whatever goes wrong with one connection ends that one, and not the worker."""
         try:
             act(*args)
+        except OSError as error:  # its peer's doing, such as a reset
+            logs.event(logging.DEBUG, "connection-failed", logs.place(error))
+            self._end(conn)
         except Exception as error:  # noqa: BLE001 - a list of what may go wrong would be short of one
             logs.event(logging.ERROR, "bug", logs.place(error))
             self._end(conn)
@@ -122,7 +125,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn publishes 
         """Leave it to the poller. Time that it spends waiting for a thread of ours is not its peer's fault."""
         conn.timeout = time.monotonic() + seconds
         self.waiting.add(conn, rank)
-        event = EVENT_WRITE if conn.unsent else EVENT_READ
+        event = EVENT_WRITE if conn.unsent and not conn.lingering else EVENT_READ
         self.poller.register(conn.sock, event, partial(self._on_ready, conn))
         self._hold(conn, conn.incoming.held + conn.unsent)
         while self.held > MAX_HELD and (victim := self._holder()):

@@ -50,7 +50,8 @@ def unused(address: str, namespace: str, environment: Mapping[str, str]) -> Iter
             value = environment.get(variable, "").strip()
             if value and value.strip("/") != taken.strip("/"):
                 where = taken or "the root namespace"
-                yield f"{where} is asked; {variable} ({value}) is not used"
+                shown = value.rpartition("@")[2]  # a password may stand before it
+                yield f"{where} is asked; {variable} ({shown}) is not used"
 
 
 def read_token(file: Path | None, environment: Mapping[str, str], needs: str = "") -> str:

@@ -58,7 +58,11 @@ class OvertakenError(ConcurrentChangeError):
 
 
 class DroppedError(ApplyError):
-    """What the server keeps is not what was written."""
+    """What the server keeps is not what was written. `stands`: and it could not be taken back."""
+
+    def __init__(self, message: str, *, stands: bool = False) -> None:
+        super().__init__(message)
+        self.stands = stands
 
 
 class StoppedError(ApplyError):

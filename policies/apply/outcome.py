@@ -71,12 +71,13 @@ class Outcome:
     failures: tuple[Failure, ...] = ()
 
     def exit_code(self, *, applied: bool) -> int:
+        failed = [failure.error.exit_code for failure in self.failures]
         if self.error is not None:
-            return self.error.exit_code
+            return worst([self.error.exit_code, *failed]) if failed else self.error.exit_code
         if self.plan is not None and self.plan.conflicts:
             return EXIT_NO
-        if self.failures:
-            return worst(failure.error.exit_code for failure in self.failures)
+        if failed:
+            return worst(failed)
         return EXIT_CHANGES if self.plan is not None and self.plan.steps and not applied else EXIT_YES
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from policies.apply import tokens, turn
 from policies.apply.at_once import read_all
@@ -70,7 +71,10 @@ def execute(plan: Plan, store: Store, go_on: Callable[[], None] = lambda: None) 
         try:
             go_on()
             if isinstance(step, Revocation):
-                yield tokens.revoke(store, step)
+                granted = _without(step, failed, plan.cluster)
+                if not granted.roles:
+                    continue
+                yield tokens.revoke(store, granted)
             else:
                 carry_out(step, store)
                 changes[role].append(step)
@@ -85,6 +89,14 @@ def execute(plan: Plan, store: Store, go_on: Callable[[], None] = lambda: None) 
             yield Failure(role_of(role), step.action, step.path, error, undone, standing)
 
 
+def _without(step: Revocation, failed: set[str], cluster: Cluster) -> Revocation:
+    """The tokens of a service role that failed stay, as its logins may: nothing more is done of it."""
+    logins = places(cluster)[-1]
+    roles = frozenset(role for role in step.roles if owner(cluster, logins, role) not in failed)
+    held = {accessor: role for accessor, role in step.tokens.items() if role in roles}
+    return replace(step, roles=roles, tokens=held)
+
+
 def _undo(
     step: Step, before: list[Change], error: ApplyError, store: Store
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -93,7 +105,9 @@ def _undo(
         not isinstance(step, Change) or step.item is None
     ):  # what was written before stands, and is as it should be
         return (), ()
-    return undo([*before, step] if isinstance(error, FaultError) else before, store)
+    if isinstance(error, FaultError):
+        return undo([*before, step], store)
+    return undo(before, store, stands=isinstance(error, DroppedError) and error.stands)
 
 
 def _stopped(error: ApplyError, step: Step, number: int, done: int, plan: Plan) -> StoppedError:

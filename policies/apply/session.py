@@ -145,16 +145,23 @@ class _Work:
         Raises ConcurrentChangeError.
         """
         again, _, _ = self.compare("Reading again")
+        known = _refused(self.found.plan)
         failed = {failure.role for failure in self.found.failures}
-        others = [change.path for change in again.changes if self._role(change) not in failed]
+        left = (*(change.path for change in again.changes), *_refused(again))
+        others = [path for path in left if path not in known and self._role(path) not in failed]
         if others:
             mine.check(self.store)
             raise ConcurrentChangeError(
                 f"somebody else changed what this run wrote: {few(others)}; run plan, and look at theirs first"
             )
 
-    def _role(self, step: Step) -> str:
-        return role_of(owner_of(self.desired.cluster, step.path) or "")
+    def _role(self, path: str) -> str:
+        return role_of(owner_of(self.desired.cluster, path) or "")
+
+
+def _refused(plan: Plan | None) -> tuple[str, ...]:
+    """Paths that are not written: in conflict, or of a service role of which something is."""
+    return (*(conflict.path for conflict in plan.conflicts), *plan.blocked) if plan else ()
 
 
 def plan(cluster: str, asked: Asked, outside: Outside) -> Outcome:

@@ -20,32 +20,50 @@ def carry_out(change: Change, store: Store) -> None:
     _check(change, change.item, store)
 
 
-def undo(changes: Sequence[Change], store: Store) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def undo(
+    changes: Sequence[Change], store: Store, *, stands: bool = False
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Take back, the last first, what was written of a service role: the paths that are as before, and `PATH: why` of those that are not.
 
-    Deletions stay: they come after all writes of a role.
+    `stands`: something of the role could not be taken back already. A new policy then stays: its mark makes what stands ours, and the
+    next run goes on from there. Deletions stay: they come after all writes of a role.
     """
-    undone, standing = [], []
+    undone, standing = list[str](), list[str]()
     for change in reversed(changes):
-        if change.item is not None:
-            try:
-                _take_back(change, store)
-            except ApplyError as error:
-                standing.append(f"{change.path}: {error}")
-            else:
-                undone.append(change.path)
+        if change.item is None:
+            continue
+        if change.kind == "policy" and change.stored is None and (stands or standing):
+            standing.append(f"{change.path}: it marks as ours what stands, so it stays")
+            continue
+        try:
+            _check_own(change, store.read(change.path))
+            _take_back(change, store)
+        except ApplyError as error:
+            standing.append(f"{change.path}: {error}")
+        else:
+            undone.append(change.path)
     return tuple(undone), tuple(standing)
+
+
+def _check_own(change: Change, now: Stored | None) -> None:
+    """Raises ConcurrentChangeError where neither what this run wrote stands, nor what stood before."""
+    if change.item is None or _is(now, change.stored):
+        return
+    if now is None or differences(change.item.fields, now.fields):
+        raise ConcurrentChangeError("somebody else changed it meanwhile: it stands as theirs")
+
+
+def _is(now: Stored | None, before: Stored | None) -> bool:
+    if now is None or before is None:
+        return now is before
+    return not differences(before.fields, now.fields)
 
 
 def _take_back(change: Change, store: Store) -> None:
     """What this run itself wrote: deleted where it was new, else as it was before. Raises ApplyError."""
     now = store.read(change.path)
-    if (
-        change.item is not None
-        and change.kind == "policy"
-        and (now is None or now.fields != change.item.fields)
-    ):
-        raise ConcurrentChangeError("somebody else changed it meanwhile: it stands as theirs")
+    if _is(now, change.stored):
+        return
     if change.stored is None:
         store.delete(change.path)
         return
@@ -53,7 +71,7 @@ def _take_back(change: Change, store: Store) -> None:
     before = {field: value for field, value in change.stored.fields.items() if value is not None}
     store.write(change.path, {**before, **check_and_set})
     restored = store.read(change.path)
-    if restored is None or differences(change.stored.fields, restored.fields):
+    if restored is None or restored.loose != change.stored.loose or not _is(restored, change.stored):
         raise DroppedError("the server does not hold again what stood before")
 
 
@@ -91,9 +109,19 @@ def _check(change: Change, item: Item, store: Store) -> None:
             "control group holds it back; look at the token's policy"
         )
     lost = differences(item.fields, stored.fields)
-    if lost:
-        said = "; ".join(_lost(field, wanted, stands) for field, (wanted, stands) in lost.items())
-        raise DroppedError(f"{item.kind} {name}: {said}; {_taken_back(change, store, stored)}")
+    if not lost:
+        return
+    said = "; ".join(_lost(field, wanted, stands) for field, (wanted, stands) in lost.items())
+    if change.kind == "policy":
+        raise ConcurrentChangeError(
+            f"{item.kind} {name}: {said}; somebody else changed it at once, and it stands as theirs"
+        )
+    try:
+        _take_back(change, store)
+    except ApplyError as error:
+        raise DroppedError(f"{item.kind} {name}: {said}; {_standing(change, error)}", stands=True) from error
+    after = "it was taken back" if change.action == "create" else "what stood before was written back"
+    raise DroppedError(f"{item.kind} {name}: {said}; {after}")
 
 
 def _lost(field: str, wanted: object, stands: object) -> str:
@@ -102,14 +130,7 @@ def _lost(field: str, wanted: object, stands: object) -> str:
     return f"the server changed {field}: wrote {wanted!r}, read {stands!r}"
 
 
-def _taken_back(change: Change, store: Store, stored: Stored) -> str:
-    """What became of a change that the server did not hold as it was written."""
-    if change.kind == "policy" and change.item is not None and stored.fields != change.item.fields:
-        return "somebody else changed it at once: run plan, and look at theirs first"
-    try:
-        _take_back(change, store)
-    except ApplyError as error:
-        if change.action == "create":
-            return f"it could not be taken back ({error}): delete it"
-        return f"what stood before could not be written back ({error}): remove what allows its use until this is solved"
-    return "it was taken back" if change.action == "create" else "what stood before was written back"
+def _standing(change: Change, error: ApplyError) -> str:
+    if change.action == "create":
+        return f"it could not be taken back ({error}): delete it"
+    return f"what stood before could not be written back ({error}): remove what allows its use until this is solved"

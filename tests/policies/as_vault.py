@@ -33,7 +33,7 @@ class VaultLike(Listener):
         super().__init__(("127.0.0.1", 0), _Translating)
         self.behind = urlsplit(address)
         self.before = before
-        self.translates = openbao.VARIABLE not in os.environ
+        self.translates = not os.environ.get(openbao.VARIABLE)
         self.writes: list[tuple[str, str]] = []
 
 

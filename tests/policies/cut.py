@@ -61,8 +61,8 @@ def cutting(address: str, number: int, when: When, path: str = "") -> AbstractCo
     return listening(Cut(address, number, when, path))
 
 
-def failing(address: str, path: str) -> AbstractContextManager[Cut]:
-    """Answers the first write to `path` with 500, after the server has done it."""
-    cut = Cut(address, 1, "after", path)
+def failing(address: str, path: str, number: int = 1, *, done: bool = True) -> AbstractContextManager[Cut]:
+    """Answers that write to `path` with 500; `done`: after the server has done it."""
+    cut = Cut(address, number, "after" if done else "before", path)
     cut.fault = True
     return listening(cut)

@@ -149,6 +149,25 @@ def test_what_a_person_changed_after_the_last_write_is_seen(bao: Server, teams: 
     assert f"somebody else changed what this run wrote: {role}" in str(outcome.error)
 
 
+@pytest.mark.parametrize("theirs", ["# by hand", ""], ids=["overwritten", "deleted"])
+def test_a_policy_that_lost_its_mark_after_it_was_written_is_not_said_to_be_applied(
+    bao: Server, teams: tuple[Team, Team], theirs: str
+) -> None:
+    """To the next plan the role is in conflict, and nothing of it is a change."""
+    first, _ = teams
+    policy = "sys/policies/acl/podkeys.east.payments.payments"
+    done: list[Step] = []
+
+    def meddle(step: Step) -> None:
+        done.append(step)
+        if len(done) == STEPS:
+            bao.call("PUT", policy, {"policy": theirs}) if theirs else bao.call("DELETE", policy)
+
+    outcome = first.apply(said=meddle)
+    assert outcome.exit_code(applied=True) == 1
+    assert "somebody else changed what this run wrote" in str(outcome.error)
+
+
 def test_what_another_run_wrote_while_this_one_read_is_seen(bao: Server, teams: tuple[Team, Team]) -> None:
     """The first is at it when the second reads, writes once more, and is then overtaken."""
     first, second = teams

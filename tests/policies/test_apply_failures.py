@@ -1,6 +1,7 @@
 """Invariant: a service role that can't be applied stops that role alone, and keeps what it had."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from policies.apply.permissions import applying_policy
 from policies.apply.protections import fit
 from policies.apply.server import connect
 from tests.policies import trees
-from tests.policies.applying import Standing, document, forget, limited_token, podkeys
+from tests.policies.applying import Standing, document, forget, limited_token, log_in, podkeys
 from tests.policies.cut import failing
 
 EAST = ("--cluster", "east")
@@ -132,3 +133,76 @@ def test_a_server_that_fails_on_one_role_alone_is_asked_for_the_others(bao: Serv
     standing = Standing(bao, made.cluster)
     assert not [path for path in standing.everything() if "payments" in path]
     assert set(standing.logins()) == {"podkeys.accounts.accounts.api", "podkeys.shop.shop.api"}
+
+
+def test_what_somebody_else_made_of_a_role_without_check_and_set_is_not_undone(
+    bao: Server, made: trees.Tree
+) -> None:
+    made.edit("payments/payments/auth.api.json", token_type="moon")
+    role = f"{made.cluster.serving_mount}/roles/podkeys.payments.payments.serving"
+    with connect(made.cluster, bao.root_token) as server:
+        desired = fit(server.product, tree.read(made.top, "east")).desired
+        decided = plan.decide(desired, run.read_current(server, made.cluster))
+        failures = []
+        for step in run.execute(decided, server):
+            if isinstance(step, Failure):
+                failures.append(step)
+            elif step.path == role:
+                bao.call("POST", role, {"ttl": "7m", "max_ttl": "7m"})
+    (failure,) = failures
+    assert any(text.startswith(f"{role}: somebody else changed it") for text in failure.standing)
+    assert bao.call("GET", role)["data"]["ttl"] == 420
+
+
+def test_where_something_of_a_new_role_stands_its_mark_stays_and_the_next_run_goes_on(
+    bao: Server, made: trees.Tree
+) -> None:
+    """Without the mark it would be somebody else's for ever."""
+    made.edit("payments/payments/auth.api.json", token_type="moon")
+    role = f"{made.cluster.serving_mount}/roles/podkeys.payments.payments.serving"
+    with failing(bao.address, role, 2) as between:  # of its writes the second, by which it is undone
+        stopped = podkeys("apply", made.top, bao.root_token, *EAST, "--address", between.address, "--json")
+    (failed,) = document(stopped)["failed"]
+    assert [text.partition(":")[0] for text in failed["standing"]] == [
+        role,
+        "sys/policies/acl/podkeys.east.payments.payments.api",
+        "sys/policies/acl/podkeys.east.payments.payments",
+    ]
+    made.edit("payments/payments/auth.api.json", token_type="batch")
+    done = podkeys("apply", made.top, bao.root_token, *EAST)
+    assert done.return_value == 0, done.output
+
+
+def test_after_a_fault_before_the_write_nothing_is_said_to_stand(bao: Server, made: trees.Tree) -> None:
+    policy = "sys/policies/acl/podkeys.east.payments.payments"
+    with failing(bao.address, policy, done=False) as between:
+        result = podkeys("apply", made.top, bao.root_token, *EAST, "--address", between.address, "--json")
+    (failed,) = document(result)["failed"]
+    assert (failed["path"], failed["standing"]) == (policy, [])
+
+
+@pytest.mark.parametrize(
+    "fields", [{"token_type": "moon"}, None], ids=["a write fails", "the deletion fails"]
+)
+def test_the_tokens_of_a_role_that_failed_are_not_revoked(
+    bao: Server, made: trees.Tree, mounts: Mounts, fields: dict[str, Any] | None
+) -> None:
+    """Its logins stand: so do its pods."""
+    made.edit("payments/payments/auth.api.json", token_type="service")
+    assert podkeys("apply", made.top, bao.root_token, *EAST).return_value == 0
+    token = log_in(bao, mounts, "podkeys.payments.payments.api")
+    folder = made.root / "payments" / "payments"
+    login = f"auth/{made.cluster.auth_mount}/role/podkeys.payments.payments.api"
+    if fields:  # another account instead of this one, whose login the server does not take
+        shutil.rmtree(folder)
+        made.role("payments", "payments", account="worker")
+        made.edit("payments/payments/auth.worker.json", **fields)
+        result = podkeys("apply", made.top, bao.root_token, *EAST, "--prune", "--revoke")
+    else:
+        shutil.rmtree(folder)
+        with failing(bao.address, login, done=False) as between:
+            where = ("--address", between.address)
+            result = podkeys("apply", made.top, bao.root_token, *EAST, *where, "--prune", "--revoke")
+    assert "! failed service role payments/payments" in result.output
+    assert bao.call("GET", login)["data"]["token_type"] == "service"
+    assert bao.call("POST", "auth/token/lookup", {"token": token})["data"]["id"] == token

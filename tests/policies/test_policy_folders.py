@@ -37,7 +37,7 @@ def test_what_policy_read_prints_as_json_is_the_policy(
     """By the real command: it prints the policy without its name."""
     name = f"printed-{mounts.kv}"
     bao.call("PUT", f"sys/policies/acl/{name}", {"policy": GRANT})
-    product = "VAULT" if openbao.VARIABLE in os.environ else "BAO"
+    product = "VAULT" if os.environ.get(openbao.VARIABLE) else "BAO"
     printed = subprocess.run(
         [openbao.binary(), "policy", "read", "-format=json", name],
         env={f"{product}_ADDR": bao.address, f"{product}_TOKEN": bao.root_token, "HOME": str(tmp_path)},
