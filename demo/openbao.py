@@ -64,18 +64,8 @@ def running(audit_log: Path | None = None) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="podkeys-openbao-") as home:
         log = Path(home, "log")
         port = _free_pair()
-        command = [
-            str(binary()),
-            "server",
-            "-dev",
-            "-dev-no-store-token",
-            f"-dev-listen-address=127.0.0.1:{port}",
-        ]
         is_vault = bool(os.environ.get(VARIABLE))
-        if audit_log and not is_vault:
-            config = Path(home, "config.hcl")
-            config.write_text(f'audit "file" "log" {{ options {{ file_path = "{audit_log}" }} }}\n')
-            command.append(f"-config={config}")
+        command = _command(Path(home), port, None if is_vault else audit_log)
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
@@ -103,6 +93,15 @@ def running(audit_log: Path | None = None) -> Iterator[Server]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _command(home: Path, port: int, audit_log: Path | None) -> list[str]:
+    words = [str(binary()), "server", "-dev", "-dev-no-store-token", f"-dev-listen-address=127.0.0.1:{port}"]
+    if audit_log:
+        config = home / "config.hcl"
+        config.write_text(f'audit "file" "log" {{ options {{ file_path = "{audit_log}" }} }}\n')
+        words.append(f"-config={config}")
+    return words
 
 
 def _free_pair() -> int:
