@@ -164,7 +164,7 @@ def handler_seconds(payload: bytes) -> float:
         outcome = decide(request, loaded, SETTINGS)
         if not isinstance(outcome, Inject):
             raise TypeError(f"the pod was not injected: {outcome}")
-        review.respond(request.uid, request.api_version, outcome)
+        review.respond(request.uid, outcome)
 
     return min(timeit.repeat(answer, number=200, repeat=5)) / 200
 

@@ -68,14 +68,14 @@ class Admission:
         return answer
 
     def _answer(
-        self, review: AdmissionRequest, to_bytes: Callable[[str, str, Outcome], bytes]
+        self, review: AdmissionRequest, to_bytes: Callable[[str, Outcome], bytes]
     ) -> tuple[Outcome, bytes]:
         try:
             outcome = decide(review, self.catalog(), self.settings)
-            return outcome, to_bytes(review.uid, review.api_version, outcome)
+            return outcome, to_bytes(review.uid, outcome)
         except Exception as error:  # noqa: BLE001 - the uid is known, so there must be an answer: fail closed
             logs.event(logging.ERROR, "bug", {"uid": review.uid, **logs.place(error)})
-        return INTERNAL, to_bytes(review.uid, review.api_version, INTERNAL)
+        return INTERNAL, to_bytes(review.uid, INTERNAL)
 
     def _note(self, review: AdmissionRequest, outcome: Outcome, seconds: float) -> None:
         word = _word(outcome)

@@ -40,7 +40,7 @@ def review(manifest: Manifest) -> bytes:
 def answer(manifest: Manifest, catalog: LoadedCatalog, settings: OperatorSettings) -> dict[str, Any]:
     """The response, by the same bytes in and out as over the network."""
     request = parse(review(manifest))
-    body = respond(request.uid, request.api_version, decide(request, catalog, settings))
+    body = respond(request.uid, decide(request, catalog, settings))
     response: dict[str, Any] = orjson.loads(body)["response"]
     return response
 

@@ -44,7 +44,6 @@ class AdmissionRequest:
     """
 
     uid: str
-    api_version: str
     operation: str = ""
     resource: str = ""
     namespace: str = ""
@@ -74,7 +73,7 @@ def _parse(body: bytes, read: Callable[[str, Mapping[str, Any]], AdmissionReques
     try:
         return read(uid, request)
     except MalformedError as error:
-        return AdmissionRequest(uid, API_VERSION, problem=str(error))
+        return AdmissionRequest(uid, problem=str(error))
 
 
 def _request(top: object) -> tuple[Mapping[str, Any], str]:
@@ -98,7 +97,7 @@ def _request(top: object) -> tuple[Mapping[str, Any], str]:
 def _unread(uid: str, problem: str) -> AdmissionRequest:
     if not uid:
         raise NotAReview(f"request: {problem}")
-    return AdmissionRequest(uid, API_VERSION, problem=f"request: {problem}")
+    return AdmissionRequest(uid, problem=f"request: {problem}")
 
 
 def _pod_review(uid: str, request: Mapping[str, Any]) -> AdmissionRequest:
@@ -143,7 +142,6 @@ def _equal(one: object, other: object) -> bool:
 def _without_pod(uid: str, request: Mapping[str, Any]) -> AdmissionRequest:
     return AdmissionRequest(
         uid,
-        API_VERSION,
         _text(request, "operation"),
         _resource(request),
         _text(request, "namespace", optional=True),
@@ -171,19 +169,19 @@ def _text(item: Mapping[str, Any], key: str, *, optional: bool = False) -> str:
     return value
 
 
-def respond(request_uid: str, api_version: str, outcome: Outcome) -> bytes:
+def respond(request_uid: str, outcome: Outcome) -> bytes:
     """The AdmissionReview that answers about a pod."""
-    return _review(request_uid, api_version, _answer(outcome))
+    return _review(request_uid, _answer(outcome))
 
 
-def respond_to_workload(request_uid: str, api_version: str, outcome: Outcome) -> bytes:
+def respond_to_workload(request_uid: str, outcome: Outcome) -> bytes:
     """The AdmissionReview that answers about a workload: always allowed, with what its pods have to expect."""
-    return _review(request_uid, api_version, _forecast(outcome))
+    return _review(request_uid, _forecast(outcome))
 
 
-def _review(request_uid: str, api_version: str, answer: Mapping[str, Any]) -> bytes:
+def _review(request_uid: str, answer: Mapping[str, Any]) -> bytes:
     """The only place where uid and apiVersion are written."""
-    return orjson.dumps({"apiVersion": api_version, "kind": KIND, "response": {"uid": request_uid, **answer}})
+    return orjson.dumps({"apiVersion": API_VERSION, "kind": KIND, "response": {"uid": request_uid, **answer}})
 
 
 def _forecast(outcome: Outcome) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def one(content: bytes) -> None:
     }
     request = parse(review(value))
     outcome = decide(request, CATALOG, SETTINGS)
-    response = orjson.loads(respond(request.uid, request.api_version, outcome))["response"]
+    response = orjson.loads(respond(request.uid, outcome))["response"]
     message = response.get("status", {}).get("message", "")
     if outcome.reason not in REASONS or len(message) > LONGEST or not message.replace("\n", "").isprintable():
         raise RuntimeError(response)

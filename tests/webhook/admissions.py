@@ -112,9 +112,7 @@ def review(pod: object, namespace: str = "payments", **request: object) -> bytes
 def answer(body: bytes, catalog: LoadedCatalog = CATALOG, settings: OperatorSettings = SETTINGS) -> Json:
     """The response to a body, all the way through the bytes."""
     request = parse(body)
-    response: Json = orjson.loads(
-        respond(request.uid, request.api_version, decide(request, catalog, settings))
-    )["response"]
+    response: Json = orjson.loads(respond(request.uid, decide(request, catalog, settings)))["response"]
     return response
 
 

@@ -284,4 +284,4 @@ def answer(endpoint: str, sent: bytes) -> tuple[Outcome, bytes]:
     read, write = (parse, respond) if endpoint == "/mutate" else (parse_workload, respond_to_workload)
     request = read(sent)
     outcome = decide(request, CATALOG, SETTINGS)
-    return outcome, write(request.uid, request.api_version, outcome)
+    return outcome, write(request.uid, outcome)

@@ -59,7 +59,7 @@ def answered(body: bytes) -> Json:
     """The whole review that answers `body`, checked for what always holds."""
     request = parse(body)
     outcome = decide(request, CATALOG, SETTINGS)
-    sent: Json = orjson.loads(respond(request.uid, request.api_version, outcome))
+    sent: Json = orjson.loads(respond(request.uid, outcome))
     assert sent["response"]["uid"] == orjson.loads(body)["request"]["uid"]
     assert outcome.reason in REASONS
     assert len(sent["response"].get("status", {}).get("message", "")) < MAX_MESSAGE

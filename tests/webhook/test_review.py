@@ -114,7 +114,7 @@ def test_only_the_creation_of_a_pod_is_decided(changes: Json) -> None:
 
 def test_an_injection_is_answered_with_a_base64_json_patch() -> None:
     operation = {"op": "add", "path": "/a", "value": "ü"}
-    sent = orjson.loads(respond("u", "admission.k8s.io/v1", Inject((operation,), "payments", ("w" * 500,))))
+    sent = orjson.loads(respond("u", Inject((operation,), "payments", ("w" * 500,))))
     response = sent["response"]
     assert (sent["kind"], response["uid"], response["patchType"]) == ("AdmissionReview", "u", "JSONPatch")
     assert orjson.loads(base64.b64decode(response["patch"])) == [operation]
@@ -133,7 +133,7 @@ def test_an_injection_is_answered_with_a_base64_json_patch() -> None:
 )
 def test_a_refusal_carries_its_message_and_a_status(reason: Reason, code: int, word: str) -> None:
     outcome = Deny(reason, ("why",))
-    response = orjson.loads(respond("u", "admission.k8s.io/v1", outcome))["response"]
+    response = orjson.loads(respond("u", outcome))["response"]
     assert response == {
         "uid": "u",
         "allowed": False,
